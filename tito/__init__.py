@@ -1,0 +1,1 @@
+"""The course's tools: lessons from one source to a graded notebook."""

@@ -1,0 +1,88 @@
+// One plotly figure: full width at the first draw, the page's light or dark theme, a name for screen readers.
+const shared = () => (globalThis.__tinytorchPlotly ??= Promise.withResolvers());
+
+const isDark = () => document.body.dataset.jpThemeLight === "false";
+const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
+const themed = (figure) => {
+  const text = css("--jp-content-font-color1") || (isDark() ? "#eeeeee" : "#212121");
+  const quiet = isDark() ? "#4a4a4a" : "#e0e0e0";
+  const layout = {
+    ...figure.layout,
+    autosize: true,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { ...(figure.layout.font || {}), color: text },
+  };
+  for (const key of Object.keys(layout)) {
+    if (/^[xy]axis/.test(key)) {
+      layout[key] = { ...layout[key], gridcolor: quiet, zerolinecolor: quiet, linecolor: text };
+    }
+  }
+  return layout;
+};
+
+// ipywidgets gives its sliders no name and no spoken value. Both are on the screen: copy them.
+const nameSliders = (root) => {
+  for (const widget of root.querySelectorAll(".widget-slider")) {
+    const label = widget.querySelector(".widget-label");
+    const readout = widget.querySelector(".widget-readout");
+    for (const handle of widget.querySelectorAll("[role=slider]")) {
+      if (label && handle.getAttribute("aria-label") !== label.textContent) {
+        handle.setAttribute("aria-label", label.textContent);
+      }
+      if (readout && handle.getAttribute("aria-valuetext") !== readout.textContent) {
+        handle.setAttribute("aria-valuetext", readout.textContent);
+      }
+    }
+  }
+};
+
+async function render({ model, el }) {
+  const plot = document.createElement("div");
+  plot.className = "tinytorch-chart";
+  plot.style.width = "100%";
+  plot.tabIndex = 0;
+  plot.setAttribute("role", "figure");
+  const name = () => plot.setAttribute("aria-label", model.get("description_text"));
+  name();
+  plot.textContent = model.get("description_text"); // what is read until the picture is there
+  el.appendChild(plot);
+  el.style.width = "100%";
+
+  let watching = null;
+  const watchSliders = () => {
+    const root = el.closest(".tinytorch-dashboard");
+    if (!root || watching) return;
+    watching = new MutationObserver(() => nameSliders(root));
+    watching.observe(root, { childList: true, subtree: true, characterData: true });
+    nameSliders(root);
+  };
+
+  const Plotly = await shared().promise;
+  let first = true;
+  const draw = async () => {
+    const figure = JSON.parse(model.get("figure_json"));
+    if (first) { plot.textContent = ""; first = false; }
+    await Plotly.react(plot, figure.data, themed(figure), { responsive: false, displaylogo: false,
+      displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+    watchSliders();
+  };
+  let turn = Promise.resolve();
+  const redraw = () => { turn = turn.then(draw); return turn; };
+  await redraw();
+  model.on("change:figure_json", redraw);
+  model.on("change:description_text", name);
+  const size = new ResizeObserver(() => { if (plot.offsetParent) Plotly.Plots.resize(plot); });
+  size.observe(el);
+  const theme = new MutationObserver(redraw);
+  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+  return () => {
+    size.disconnect();
+    theme.disconnect();
+    if (watching) watching.disconnect();
+    Plotly.purge(plot);
+  };
+}
+
+export default { render };

@@ -1,0 +1,96 @@
+"""A profile as a file: a page of its own, a table, pictures. Whole files or none."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.io import to_html
+
+from tinytorch.dashboards.captions import summary_of, table_of, title_of
+from tinytorch.dashboards.results import ProfileResult
+from tinytorch.dashboards.settings import Setting
+from tinytorch.dashboards.static import html_table
+
+_STYLE = """
+body { font-family: system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: left; }
+caption { text-align: left; font-weight: bold; padding: 0.3rem 0; }
+"""
+_COLUMNS = (
+    *("model", "batch_size", "sequence_length", "latency_ns"),
+    *("path", "name", "calls", "inclusive_ns", "exclusive_ns"),
+)
+
+
+def write_html(path: Path, title: str, words: str, figures: Sequence[go.Figure]) -> None:
+    """Write one page with the figures, their words and tables; it needs no network."""
+    parts = []
+    for number, figure in enumerate(figures):
+        drawing = to_html(
+            figure,
+            full_html=False,
+            include_plotlyjs=number == 0,  # one copy for the page, from the installed package
+            include_mathjax=False,
+            config={"displaylogo": False, "responsive": True},
+        )
+        table = table_of(figure)
+        parts.append(
+            f"<section><h2>{escape(title_of(figure))}</h2><p>{escape(summary_of(figure))}</p>"
+            f"{drawing}{html_table(title_of(figure), table) if table else ''}</section>"
+        )
+    page = (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p>{escape(words)}</p>"
+        f"{''.join(parts)}</body></html>"
+    )
+    _write_whole(path, page)
+
+
+def write_csv(path: Path, results: Mapping[Setting, ProfileResult]) -> None:
+    """Write every region of every measured setting as one row, times in nanoseconds."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for setting, result in results.items():
+        for region in result.regions:
+            place = "/".join(region.path)
+            times = (region.inclusive_ns, region.exclusive_ns)
+            writer.writerow((*setting, result.latency_ns, place, region.name, region.calls, *times))
+    _write_whole(path, text.getvalue())
+
+
+def write_pngs(folder: Path, figures: Sequence[go.Figure]) -> list[Path]:
+    """Write each figure as a PNG into `folder` and return the paths.
+
+    Raises:
+        RuntimeError: The optional package kaleido is not installed.
+    """
+    if importlib.util.find_spec("kaleido") is None:
+        raise RuntimeError(
+            "PNG pictures need the optional package kaleido and a Chromium: "
+            "`pip install kaleido`, or save the page with save_html(path)"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for figure in figures:
+        path = folder / (title_of(figure).lower().replace(" ", "_") + ".png")
+        figure.write_image(path, width=900, height=figure.layout.height, scale=2)
+        paths.append(path)
+    return paths
+
+
+def _write_whole(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8", newline="")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

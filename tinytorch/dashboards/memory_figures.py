@@ -1,0 +1,216 @@
+"""Where the memory was: live bytes over time, and bytes by category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from tinytorch.dashboards import palette
+from tinytorch.dashboards.captions import set_caption
+from tinytorch.dashboards.layout import axis, base_layout
+from tinytorch.dashboards.results import MemorySample
+from tinytorch.dashboards.units import Unit, format_bytes, format_ns, size_unit, time_unit
+
+_MOST_POINTS = 2000
+
+
+def memory_timeline(
+    samples: Sequence[MemorySample],
+    *,
+    baseline: Sequence[MemorySample] = (),
+    baseline_name: str = "baseline",
+    limit_bytes: float | None = None,
+    limit_ns: float | None = None,
+    title: str = "Live memory over time",
+) -> go.Figure:
+    """Draw live bytes as steps over time, the peak marked.
+
+    Args:
+        samples: (time_ns, live_bytes, label) in order of time; the axis starts at the first.
+        baseline: An earlier measurement, drawn dashed on the same axes.
+        baseline_name: What the legend calls it.
+        limit_bytes: The end of the bytes axis; by default the higher peak sets it.
+        limit_ns: The end of the time axis; by default the longer run sets it.
+        title: The figure's title.
+
+    Returns:
+        A figure with its words and table inside.
+    """
+    everything = [*samples, *baseline]
+    limit_bytes = limit_bytes or max([*(size for _, size, _ in everything), 1])
+    limit_ns = limit_ns or max(duration_ns(samples), duration_ns(baseline), 1)
+    size, time = size_unit(limit_bytes), time_unit(limit_ns)
+    figure = go.Figure(layout=base_layout(title, legend=bool(baseline)))
+    if baseline:
+        figure.add_scatter(
+            **_steps(baseline, time, size),
+            name=baseline_name,
+            line={"shape": "hv", "color": palette.BASELINE, "width": 2, "dash": "dash"},
+        )
+    figure.add_scatter(
+        **_steps(samples, time, size),
+        name="now",
+        line={"shape": "hv", "color": palette.colour(0), "width": 2},
+    )
+    if samples:
+        _mark_peak(figure, samples, time, size)
+    figure.update_layout(
+        xaxis=axis(f"time ({time.name})", range=[0, 1.02 * limit_ns / time.size]),
+        yaxis=axis(f"live ({size.name})", range=[0, 1.18 * limit_bytes / size.size]),
+    )
+    return set_caption(figure, _timeline_in_words(samples), _largest_rises(samples))
+
+
+def duration_ns(samples: Sequence[MemorySample]) -> int:
+    """Return the time from the first sample to the last, nanoseconds."""
+    return samples[-1][0] - samples[0][0] if samples else 0
+
+
+def _steps(samples: Sequence[MemorySample], time: Unit, size: Unit) -> dict[str, object]:
+    start = samples[0][0] if samples else 0
+    kept = _thinned(samples)
+    return {
+        "x": [(at - start) / time.size for at, _, _ in kept],
+        "y": [live / size.size for _, live, _ in kept],
+        "text": [label for _, _, label in kept],
+        "mode": "lines",
+        "hovertemplate": f"%{{text}}<br>%{{x:.4g}} {time.name}, %{{y:.4g}} {size.name}",
+    }
+
+
+def _thinned(samples: Sequence[MemorySample]) -> list[MemorySample]:
+    """Keep the highest sample of each stretch: a long run draws quickly and keeps its peak."""
+    if len(samples) <= _MOST_POINTS:
+        return list(samples)
+    stretch = -(-len(samples) // _MOST_POINTS)
+    parts = [samples[start : start + stretch] for start in range(0, len(samples), stretch)]
+    return [max(part, key=lambda sample: sample[1]) for part in parts]
+
+
+def _mark_peak(figure: go.Figure, samples: Sequence[MemorySample], time: Unit, size: Unit) -> None:
+    at, live, label = max(samples, key=lambda sample: sample[1])
+    duration = duration_ns(samples) or 1
+    late = (at - samples[0][0]) / duration > 0.5
+    figure.add_scatter(
+        x=[(at - samples[0][0]) / time.size],
+        y=[live / size.size],
+        mode="markers+text",
+        marker={"color": palette.colour(1), "symbol": "diamond", "size": 10},
+        text=[f"peak {format_bytes(live)}"],
+        textposition="top left" if late else "top right",
+        cliponaxis=False,
+        showlegend=False,
+        hovertemplate=f"peak, at {label}<extra></extra>",
+    )
+
+
+def _timeline_in_words(samples: Sequence[MemorySample]) -> str:
+    if not samples:
+        return "Live memory over time: nothing was recorded."
+    at, live, label = max(samples, key=lambda sample: sample[1])
+    after = format_ns(at - samples[0][0])
+    return (
+        f"Live memory over {format_ns(duration_ns(samples))}: the peak of {format_bytes(live)} comes "
+        f"after {after}, at {label}; at the end {format_bytes(samples[-1][1])} are live."
+    )
+
+
+def _largest_rises(samples: Sequence[MemorySample], rows: int = 8) -> list[dict[str, object]]:
+    if not samples:
+        return []
+    start = samples[0][0]
+    steps = [
+        (after[1] - before[1], after) for before, after in pairwise(samples) if after[1] > before[1]
+    ]
+    largest = sorted(steps, key=lambda step: -step[0])[:rows]
+    return [
+        {
+            "at": format_ns(at - start),
+            "what": label,
+            "added": format_bytes(added),
+            "live": format_bytes(live),
+        }
+        for added, (at, live, label) in sorted(largest, key=lambda step: step[1][0])
+    ]
+
+
+_CATEGORIES = ("parameters", "gradients", "optimizer_state", "activations")
+
+
+def memory_breakdown(
+    categories: Mapping[str, int],
+    *,
+    baseline: Mapping[str, int] | None = None,
+    baseline_name: str = "baseline",
+    limit_bytes: float | None = None,
+    title: str = "Memory by category",
+) -> go.Figure:
+    """Draw bytes by category, one bar each, with the peak as a bar of its own.
+
+    Args:
+        categories: Bytes by name; `parameters`, `gradients`, `optimizer_state` and
+            `activations` come first, `peak` last.
+        baseline: An earlier measurement, drawn beside it on the same axis.
+        baseline_name: What the legend calls it.
+        limit_bytes: The end of the axis; by default the longest bar sets it.
+        title: The figure's title.
+
+    Returns:
+        A figure with its words and table inside.
+    """
+    before = dict(baseline or {})
+    every = dict.fromkeys([*_CATEGORIES, *categories, *before])
+    names = [n for n in every if (n in categories or n in before) and n != "peak"]
+    if "peak" in every:
+        names.append("peak")
+    limit_bytes = limit_bytes or max([*categories.values(), *before.values(), 1])
+    unit = size_unit(limit_bytes)
+    labels = [name.replace("_", " ") for name in names]
+    figure = go.Figure(layout=base_layout(title, legend=bool(before)))
+    if before:
+        figure.add_bar(
+            y=labels,
+            x=[before.get(name, 0) / unit.size for name in names],
+            orientation="h",
+            name=baseline_name,
+            marker={
+                "color": palette.BASELINE,
+                "pattern": {"shape": palette.BASELINE_PATTERN, "size": 6, "solidity": 0.25},
+            },
+        )
+    figure.add_bar(
+        y=labels,
+        x=[categories.get(name, 0) / unit.size for name in names],
+        orientation="h",
+        name="now",
+        marker={
+            "color": [palette.colour(1 if name == "peak" else 0) for name in names],
+            "pattern": {
+                "shape": ["/" if name == "peak" else "" for name in names],
+                "solidity": 0.2,
+            },
+        },
+        text=[format_bytes(categories.get(name, 0)) for name in names],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_layout(
+        barmode="group",
+        bargap=0.3,
+        xaxis=axis(f"size ({unit.name})", range=[0, 1.25 * limit_bytes / unit.size]),
+        yaxis=axis("", autorange="reversed", showgrid=False),
+    )
+    parts = ", ".join(
+        f"{label} {format_bytes(categories.get(name, 0))}"
+        for name, label in zip(names, labels, strict=True)
+    )
+    table = []
+    for name, label in zip(names, labels, strict=True):
+        row: dict[str, object] = {"category": label, "size": format_bytes(categories.get(name, 0))}
+        if before:
+            row["baseline"] = format_bytes(before.get(name, 0))
+        table.append(row)
+    return set_caption(figure, f"Memory by category: {parts}.", table)

@@ -1,0 +1,213 @@
+"""A profile you can turn: choose model, batch and sequence, see where time and memory go."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import plotly.graph_objects as go
+from IPython.display import DisplayHandle, display
+
+from tinytorch.dashboards.advice import bottleneck_words, change_words, memory_words, next_words
+from tinytorch.dashboards.captions import table_of, title_of
+from tinytorch.dashboards.charts import Chart
+from tinytorch.dashboards.exports import write_csv, write_html, write_pngs
+from tinytorch.dashboards.profile_figures import profile_figures
+from tinytorch.dashboards.settings import Measure, MeasuredSettings, Setting
+from tinytorch.dashboards.static import html_table, show
+
+_TITLE = "Profile"
+_CHARTS = 4
+
+
+class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
+    """Controls above four charts: time by operation, nesting, memory, roofline.
+
+    Every setting is measured once, by the callable you hand in, and kept. The first one is the
+    baseline; it stays beside "now" on the same axes. An error in your code is shown in the
+    dashboard with its traceback, and kept in `error`.
+
+    Args:
+        measure: Called as ``measure(model_name, batch_size, sequence_length)``; returns a
+            `tinytorch.dashboards.results.ProfileResult`.
+        models: Names to choose from; the first of each list is measured at once.
+        batch_sizes: Batch sizes to choose from.
+        sequence_lengths: Sequence lengths to choose from.
+
+    Raises:
+        ValueError: One of the three lists is empty.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        models: Iterable[str],
+        batch_sizes: Iterable[int],
+        sequence_lengths: Iterable[int],
+    ) -> None:
+        self._settings = MeasuredSettings(measure)
+        self.error: Exception | None = None
+        self._record: DisplayHandle | None = None
+        self._model = _choice(ipywidgets.Dropdown, "model", models)
+        self._batch = _choice(ipywidgets.SelectionSlider, "batch size", batch_sizes)
+        self._length = _choice(ipywidgets.SelectionSlider, "sequence length", sequence_lengths)
+        self._words = ipywidgets.HTML().add_class("tinytorch-words")
+        self._charts = [Chart() for _ in range(_CHARTS)]
+        super().__init__(
+            [self._control_row(), self._words, _grid(self._charts)],
+            layout=ipywidgets.Layout(width="100%"),
+        )
+        self.add_class("tinytorch-dashboard")
+        for control in (self._model, self._batch, self._length):
+            control.observe(lambda change: self._follow(), "value")
+        self._follow()
+
+    def _control_row(self) -> ipywidgets.HBox:
+        again = ipywidgets.Button(description="measure again")
+        again.on_click(lambda button: self._follow(again=True))
+        baseline = ipywidgets.Button(description="use as baseline")
+        baseline.on_click(lambda button: self._rebase())
+        return ipywidgets.HBox(
+            [self._model, self._batch, self._length, again, baseline],
+            layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
+        )
+
+    @property
+    def setting(self) -> Setting:
+        """What the controls say."""
+        return Setting(self._model.value, self._batch.value, self._length.value)
+
+    def figures(self) -> list[go.Figure]:
+        """Return the four figures of the current setting; none where nothing could be measured."""
+        now, baseline = self._settings.now, self._settings.baseline
+        if now is None or baseline is None:
+            return []
+        return profile_figures(
+            self._settings.result(now),
+            self._settings.result(baseline),
+            f"baseline ({baseline.in_words()})",
+            self._settings.compared(),
+        )
+
+    def words(self) -> list[str]:
+        """Return what the charts say: what changed, the bottleneck, the memory, what to try."""
+        if self.error is not None:
+            return [_error_in_words(self.error, self.setting)]
+        now, baseline = self._settings.now, self._settings.baseline
+        if now is None or baseline is None:
+            return []
+        result, before = self._settings.result(now), self._settings.result(baseline)
+        sentences = [
+            f"{now.in_words()}: {change_words(before, result, baseline.in_words())}",
+            bottleneck_words(result),
+            memory_words(result),
+            next_words(result),
+        ]
+        return [sentence for sentence in sentences if sentence]
+
+    def _rebase(self) -> None:
+        self._settings.make_baseline()
+        self._follow()
+
+    def _follow(self, again: bool = False) -> None:
+        """Measure what the controls say and draw it; show an error of the measured code."""
+        self._words.value = f"<p>measuring {escape(self.setting.in_words())} …</p>"
+        self.error = None
+        try:
+            self._settings.choose(self.setting, again=again)
+            figures = self.figures()
+        except Exception as error:  # whatever the student's code raises is shown, not hidden
+            self.error = error
+            self._words.value = _error_as_html(error, self.setting)
+        else:
+            for chart, figure in zip(self._charts, figures, strict=True):
+                chart.draw(figure)
+            self._words.value = _words_as_html(self.words())
+        if self._record is not None:
+            self._record.update(self._record_bundle(), raw=True)
+
+    def static(self) -> None:
+        """Display the current figures in a form that stays when the notebook is saved."""
+        for figure in self.figures():
+            show(figure)
+
+    def save_html(self, path: str | PathLike[str]) -> None:
+        """Write the current figures, words and tables as one page that needs no network."""
+        write_html(Path(path), self._title(), " ".join(self.words()), self.figures())
+
+    def save_csv(self, path: str | PathLike[str]) -> None:
+        """Write every region of every setting measured so far as a row."""
+        write_csv(Path(path), self._settings.measured())
+
+    def save_png(self, folder: str | PathLike[str]) -> list[Path]:
+        """Write the current figures as PNG files into `folder` (needs the package kaleido)."""
+        return write_pngs(Path(folder), self.figures())
+
+    def _title(self) -> str:
+        return f"{_TITLE}: {self.setting.in_words()}"
+
+    def _record_bundle(self) -> dict[str, str]:
+        """Return what a saved notebook keeps: the widget itself is blank without its kernel."""
+        words = " ".join(self.words())
+        tables = [html_table(title_of(f), table_of(f)) for f in self.figures() if table_of(f)]
+        details = f"<details><summary>As tables</summary>{''.join(tables)}</details>"
+        return {
+            "text/plain": f"{self._title()}. {words}",
+            "text/html": f"<p>{escape(words)}</p>{details if tables else ''}",
+        }
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        return {**super()._repr_mimebundle_(**options), **self._record_bundle()}
+
+    def _ipython_display_(self) -> None:
+        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+        # nbconvert prefers the widget, which it cannot draw: the record stands beside it.
+        record = display(self._record_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._record = record
+
+
+def _choice(control: Any, description: str, values: Iterable[Any]) -> Any:
+    options = list(values)
+    if not options:
+        raise ValueError(f"the dashboard was given no {description}; name at least one to measure")
+    slider = {"continuous_update": False} if control is ipywidgets.SelectionSlider else {}
+    return control(
+        options=options,
+        description=description,
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="auto", min_width="14em", margin="0 1.5em 0 0"),
+        **slider,
+    )
+
+
+def _grid(charts: list[Chart]) -> ipywidgets.GridBox:
+    columns = "repeat(auto-fit, minmax(min(100%, 26em), 1fr))"  # two columns where there is room
+    layout = ipywidgets.Layout(grid_template_columns=columns, width="100%", grid_gap="0 1em")
+    return ipywidgets.GridBox(charts, layout=layout)
+
+
+def _words_as_html(sentences: list[str]) -> str:
+    first, *others = sentences
+    return f"<p><b>{escape(first)}</b></p><p>{escape(' '.join(others))}</p>"
+
+
+def _error_in_words(error: Exception, setting: Setting) -> str:
+    place = ""
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        place = f" in {frames[-1].name}, line {frames[-1].lineno}"
+    return f"Measuring {setting.in_words()} raised {type(error).__name__}{place}: {error}"
+
+
+def _error_as_html(error: Exception, setting: Setting) -> str:
+    trace = "".join(traceback.format_exception(error))
+    return (
+        f'<div class="tinytorch-error"><p><b>{escape(_error_in_words(error, setting))}</b></p>'
+        "<p>The charts show the last setting that could be measured.</p>"
+        f"<details><summary>Traceback</summary><pre>{escape(trace)}</pre></details></div>"
+    )

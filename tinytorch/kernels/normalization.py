@@ -1,0 +1,112 @@
+"""Layer and batch normalization."""
+
+import numpy as np
+
+from tinytorch.kernels.arrays import Array, filled_vector
+
+
+class Normalization:
+    """Each kernel returns the result and the statistics its gradient needs."""
+
+    def layer_norm(
+        self, x: Array, weight: Array, bias: Array, *, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """Normalize the last axis of x (..., C) to mean 0 and variance 1, then scale and shift.
+
+        Returns:
+            Result (..., C), mean (..., 1) and 1 / standard deviation (..., 1).
+
+        Source: Ba, Kiros and Hinton, "Layer Normalization", arXiv:1607.06450.
+        """
+        average = filled_vector(x.shape[-1], 1 / x.shape[-1], x.dtype)
+        mean = np.matmul(x, average)[..., None]
+        result = np.subtract(x, mean)
+        variance = np.matmul(np.multiply(result, result), average)[..., None]
+        variance += eps
+        inverse_std = 1 / np.sqrt(variance)
+        result *= inverse_std
+        result *= weight
+        result += bias
+        return result, mean, inverse_std
+
+    def layer_norm_grad(
+        self, g: Array, x: Array, weight: Array, mean: Array, inverse_std: Array
+    ) -> tuple[Array, Array, Array]:
+        """Gradients of `layer_norm` for x, weight and bias."""
+        channels = x.shape[-1]
+        normal = np.subtract(x, mean)
+        normal *= inverse_std
+        rows = g.reshape(-1, channels)
+        bias_grad: Array = np.add.reduce(rows, axis=0)
+        weight_grad: Array = np.einsum("ij,ij->j", rows, normal.reshape(-1, channels))
+        average = filled_vector(channels, 1 / channels, x.dtype)
+        result = np.multiply(g, weight)
+        mean_g = np.matmul(result, average)[..., None]
+        mean_g_normal = np.matmul(result * normal, average)[..., None]
+        normal *= mean_g_normal
+        result -= normal
+        result -= mean_g
+        result *= inverse_std
+        return result, weight_grad, bias_grad
+
+    def batch_norm(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array,
+        running_mean: Array,
+        running_var: Array,
+        *,
+        training: bool,
+        momentum: float,
+        eps: float,
+    ) -> tuple[Array, Array, Array]:
+        """Normalize each channel of x (B, C, H, W), then scale and shift.
+
+        In training with the batch's statistics, which also move the running ones (in place);
+        otherwise with the running ones.
+
+        Returns:
+            Result (B, C, H, W), mean (C,) and 1 / standard deviation (C,) that were used.
+
+        Source: Ioffe and Szegedy, "Batch Normalization", arXiv:1502.03167.
+        """
+        if training:
+            count = x.size // x.shape[1]
+            mean = np.mean(x, axis=(0, 2, 3))
+            centred = x - mean[:, None, None]
+            var = np.einsum("bchw,bchw->c", centred, centred) / x.dtype.type(count)
+            running_mean += momentum * (mean - running_mean)
+            running_var += momentum * (var * (count / max(count - 1, 1)) - running_var)
+        else:
+            mean, var = running_mean.copy(), running_var
+            centred = x - mean[:, None, None]
+        inverse_std = (1 / np.sqrt(var + eps)).astype(x.dtype, copy=False)
+        centred *= (inverse_std * weight)[:, None, None]
+        centred += bias[:, None, None]
+        return centred, mean, inverse_std
+
+    def batch_norm_grad(
+        self,
+        g: Array,
+        x: Array,
+        weight: Array,
+        mean: Array,
+        inverse_std: Array,
+        *,
+        training: bool,
+    ) -> tuple[Array, Array, Array]:
+        """Gradients of `batch_norm` for x, weight and bias."""
+        normal = x - mean[:, None, None]
+        normal *= inverse_std[:, None, None]
+        bias_grad = np.add.reduce(g, axis=(0, 2, 3))
+        weight_grad = np.einsum("bchw,bchw->c", g, normal)
+        scale = (weight * inverse_std)[:, None, None]
+        if not training:
+            return g * scale, weight_grad, bias_grad
+        count = g.dtype.type(x.size // x.shape[1])
+        normal *= (weight_grad / count)[:, None, None]
+        result = g - normal
+        result -= (bias_grad / count)[:, None, None]
+        result *= scale
+        return result, weight_grad, bias_grad

@@ -1,0 +1,46 @@
+"""Operations that remove axes."""
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+
+from tinytorch.kernels.arrays import Array, floating, row_sums
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
+    """How many elements of `shape` go into one result when `axis` is removed."""
+    if axis is None:
+        return math.prod(shape)
+    axes = (axis,) if isinstance(axis, int) else axis
+    return math.prod(shape[i] for i in axes)
+
+
+class Reductions:
+    """Sum, mean and largest value over one axis, several, or all (`axis=None`)."""
+
+    def sum(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
+        """Sum; integers and bools add up to int64."""
+        if x.ndim > 1 and (axis == -1 or axis == x.ndim - 1):
+            total = row_sums(x)
+            return total[..., None] if keepdims else total
+        return np.asarray(np.add.reduce(x, axis=axis, keepdims=keepdims))
+
+    def mean(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
+        """Arithmetic mean; integers give float32."""
+        x = floating(x)
+        total = self.sum(x, axis=axis, keepdims=keepdims)
+        return np.asarray(total * x.dtype.type(1 / reduced_count(x.shape, axis)))
+
+    def max(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
+        """Largest value."""
+        return np.asarray(np.maximum.reduce(x, axis=axis, keepdims=keepdims))
+
+    def max_grad(self, g: Array, x: Array, y: Array, *, axis: Axis) -> Array:
+        """Gradient of `max`: g and y keep the removed axes as 1; equal values share."""
+        largest = x == y
+        count = np.add.reduce(largest, axis=axis, keepdims=True, dtype=g.dtype)
+        result: Array = largest * (g / count)
+        return result

@@ -1,0 +1,1 @@
+"""A lesson's way from its one source to a student, and back into the package."""
