@@ -1,7 +1,8 @@
 """Reverse-mode differentiation over a tape of closures.
 
-Each result that needs a gradient keeps its parents and one function: from the gradient for the result
-to the gradients for the parents. `run_backward` calls these functions, each once, children first.
+Each result that needs a gradient keeps its parents and one function: from the gradient for the
+result to the gradients for the parents. `run_backward` calls these functions, each once, children
+first.
 """
 
 from __future__ import annotations

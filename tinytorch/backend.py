@@ -1,8 +1,8 @@
 """The one point every numeric operation passes.
 
-The framework computes by calling `backend.active.<op>(arrays..., **attributes)`. So a faster set of
-kernels is put in with `set_backend`, and whoever wants to see the operations listens with `observe`.
-Both are meant for one thread.
+The framework computes by calling `backend.active.<op>(arrays..., **attributes)`. So a faster set
+of kernels is put in with `set_backend`, and whoever wants to see the operations listens with
+`observe`. Both are meant for one thread.
 """
 
 import time
@@ -122,8 +122,8 @@ def use_backend(backend: Backend) -> Iterator[Backend]:
 def observe(observer: Observer, clock: Clock = time.perf_counter_ns) -> Iterator[None]:
     """Call `observer` with an `Event` after each operation inside a `with`.
 
-    Several nest, and each sees each operation once. An operation that raises is not reported, nor is
-    one that an observer runs itself. Without an observer an operation costs nothing more.
+    Several nest, and each sees each operation once. An operation that raises is not reported, nor
+    is one that an observer runs itself. Without an observer an operation costs nothing more.
 
     Args:
         observer: takes the event; it must not change the arrays.

@@ -6,6 +6,8 @@ gradient for the result to the gradients for the operands. It keeps only the arr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinytorch import backend
@@ -81,7 +83,7 @@ def div(x: Node, y: Node, quotient: Array) -> Backward:
     return backward
 
 
-def pow(x: Node, y: Node, power: Array) -> Backward:
+def power(x: Node, y: Node, power: Array) -> Backward:
     """d(x ** y): y * x ** (y - 1) for x, and log(x) * x ** y for y."""
     base, exponent, need_x = x.data, y.data, x.requires_grad
     saved = power if y.requires_grad else None
@@ -166,7 +168,7 @@ def reduction(x: Node, axis: Axis, kept_shape: tuple[int, ...], mean: bool) -> B
     return backward
 
 
-def max(x: Node, y: Array, axis: Axis, kept_shape: tuple[int, ...]) -> Backward:
+def largest(x: Node, y: Array, axis: Axis, kept_shape: tuple[int, ...]) -> Backward:
     """d(max(x)): to the largest element of each reduced group, shared by equal ones."""
     data = x.data
 
@@ -200,3 +202,72 @@ def sqrt(y: Array) -> Backward:
 def neg(g: Array) -> tuple[Array]:
     """d(-x) = -1."""
     return (backend.active.neg(g),)
+
+
+def relu(y: Array) -> Backward:
+    """d(relu(x)): passes where the result is positive."""
+    return lambda g: (backend.active.relu_grad(g, y),)
+
+
+def linear(x: Node, weight: Node, bias: Node | None) -> Backward:
+    """d(x weightᵀ + bias): two matrix products and a sum over the rows."""
+    a, w = x.data, weight.data
+    need_x, need_weight = x.requires_grad, weight.requires_grad
+    need_bias = bias is not None and bias.requires_grad
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        kernels = backend.active
+        for_x = for_weight = for_bias = None
+        if need_x:
+            for_x = kernels.matmul(g, w)  # (..., K)
+        rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])  # (M, N)
+        if need_weight:
+            inputs = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])  # (M, K)
+            for_weight = kernels.matmul(rows.T, inputs)  # (N, K)
+        if need_bias:
+            for_bias = kernels.sum(rows, axis=0, keepdims=False)  # (N,)
+        return (for_x, for_weight) if bias is None else (for_x, for_weight, for_bias)
+
+    return backward
+
+
+def conv2d(x: Node, weight: Node, bias: Node | None, stride: int, padding: int) -> Backward:
+    """d(conv2d): see the kernels `conv2d_grad_input` and `conv2d_grad_weight`."""
+    a, w = x.data, weight.data
+    need_x, need_weight = x.requires_grad, weight.requires_grad
+    need_bias = bias is not None and bias.requires_grad
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        kernels = backend.active
+        for_x = for_weight = for_bias = None
+        if need_x:
+            for_x = kernels.conv2d_grad_input(
+                g, w, stride=stride, padding=padding, input_shape=a.shape
+            )
+        if need_weight:
+            for_weight = kernels.conv2d_grad_weight(
+                g, a, stride=stride, padding=padding, weight_shape=w.shape
+            )
+        if need_bias:
+            for_bias = kernels.sum(g, axis=(0, 2, 3), keepdims=False)
+        return (for_x, for_weight) if bias is None else (for_x, for_weight, for_bias)
+
+    return backward
+
+
+def max_pool2d(
+    indices: Array, kernel_size: int, stride: int, input_shape: tuple[int, ...]
+) -> Backward:
+    """d(max_pool2d): to the largest place of each window."""
+    return lambda g: (
+        backend.active.max_pool2d_grad(
+            g, indices, kernel_size=kernel_size, stride=stride, input_shape=input_shape
+        ),
+    )
+
+
+def attention(
+    q: Array, k: Array, v: Array, weights: Array, scale: float
+) -> Callable[[Array], tuple[Array, Array, Array]]:
+    """d(attention) for queries, keys and values."""
+    return lambda g: backend.active.attention_grad(g, q, k, v, weights, scale=scale)

@@ -148,7 +148,7 @@ else:
 # %% [markdown]
 # ## Exercise 1: a timer you can trust
 #
-# *Difficulty 2 of 5, 40 minutes, 14 points.*
+# *Difficulty 2 of 5, 40 minutes, 12 points.*
 #
 # Three things stand between you and the truth:
 #
@@ -215,7 +215,7 @@ class Timer:
         ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_latency__timer", "points": 3}
+# %% nbgrader={"grade_id": "test_latency__timer", "points": 2}
 # A Timer that forgets to store the duration when the block raises is rejected here.
 clock = FakeClock()
 timer = Timer(clock=clock)
@@ -402,7 +402,7 @@ def measure_latency(
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_latency__calibrated", "points": 7}
+# %% nbgrader={"grade_id": "test_latency__calibrated", "points": 6}
 # Rejects: one call a sample, warm-up calls among the samples, a clock read inside the inner loop.
 class Work:
     """A function of known duration: it moves the fake clock. Its first calls are slower."""
@@ -500,7 +500,7 @@ dashboards.show(
 # %% [markdown]
 # ## Exercise 2: what does one operation cost?
 #
-# *Difficulty 3 of 5, 45 minutes, 8 points.*
+# *Difficulty 3 of 5, 45 minutes, 7 points.*
 #
 # Time depends on the machine. **Work** does not. Three counts describe it:
 #
@@ -639,7 +639,7 @@ def bytes_of(event: backend.Event) -> tuple[int, int]:
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_work__products", "points": 5}
+# %% nbgrader={"grade_id": "test_work__products", "points": 4}
 # Rejects: a forgotten batch, K taken from the wrong axis, a convolution counted by its input.
 def event_of(
     op: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], **attributes: object
@@ -781,7 +781,7 @@ for _ in range(5):
 # %% [markdown]
 # ## Exercise 3: a counter that listens
 #
-# *Difficulty 3 of 5, 50 minutes, 12 points.*
+# *Difficulty 3 of 5, 50 minutes, 11 points.*
 #
 # Now add up. `OpCounter` is a context manager: it listens while its block runs and keeps the totals, for each kind
 # of operation and together.
@@ -940,7 +940,7 @@ class OpCounter:
         return sum(work.bytes_written for work in self.by_op.values())
 
 
-# %% nbgrader={"grade_id": "test_counter__totals", "points": 6}
+# %% nbgrader={"grade_id": "test_counter__totals", "points": 5}
 # Rejects: a counter that keeps only the last call, that misses the backward pass, or that listens
 # after its block.
 x = Tensor(np.ones((4, 8), np.float32))
@@ -1067,7 +1067,7 @@ dashboards.show(
 # %% [markdown]
 # ## Exercise 4: parameters
 #
-# *Difficulty 1 of 5, 10 minutes, 4 points.*
+# *Difficulty 1 of 5, 10 minutes, 3 points.*
 #
 # How many numbers did training learn? Two traps: a weight shared by two layers is one weight, and a buffer (the
 # running mean of a BatchNorm) is state but was not learned.
@@ -1093,7 +1093,7 @@ def count_parameters(model: nn.Module, trainable_only: bool = False) -> int:
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_parameters", "points": 4}
+# %% nbgrader={"grade_id": "test_parameters", "points": 3}
 # Rejects: buffers counted, shared weights counted twice, frozen weights counted as trainable.
 assert_int(
     count_parameters(MLP([64, 32, 10])),
@@ -1134,7 +1134,7 @@ assert_int(
 # %% [markdown]
 # ## Exercise 5: FLOPs from shapes
 #
-# *Difficulty 3 of 5, 50 minutes, 12 points.*
+# *Difficulty 3 of 5, 50 minutes, 11 points.*
 #
 # The counter measured the work by doing it. You can also **derive** it from the layers and their shapes, before any
 # large model is ever run. Two ways to one number: where they differ, one of them is wrong. Few checks are as strong.
@@ -1204,7 +1204,7 @@ def flops_of_layer(layer: nn.Module, x_shape: tuple[int, ...], y_shape: tuple[in
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_flops__layers", "points": 6}
+# %% nbgrader={"grade_id": "test_flops__layers", "points": 5}
 # Closed forms, one a layer. Rejects: a batch that does not count, a bias that is never added, T
 # instead of T squared.
 assert_int(
@@ -1418,7 +1418,7 @@ print(
 # %% [markdown]
 # ## Exercise 6: where the memory is
 #
-# *Difficulty 3 of 5, 35 minutes, 10 points.*
+# *Difficulty 3 of 5, 35 minutes, 9 points.*
 #
 # A model that fits on your machine may not **train** there. A training step holds four things at once:
 #
@@ -1533,7 +1533,7 @@ def measure_memory(
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_memory", "points": 10}
+# %% nbgrader={"grade_id": "test_memory", "points": 9}
 # Rejects: activations read after the backward pass, gradients forgotten, a model changed by being
 # measured.
 model = MLP([64, 128, 10], rng=np.random.default_rng(0))
@@ -1650,7 +1650,7 @@ dashboards.show(
 # %% [markdown]
 # ## Exercise 7: a profiler with regions
 #
-# *Difficulty 4 of 5, 60 minutes, 16 points.*
+# *Difficulty 4 of 5, 60 minutes, 15 points.*
 #
 # A total tells you that it is slow. You need to know **where**. A region is a named block of code; regions nest. Of each
 # you want two times:
@@ -1980,7 +1980,7 @@ for _ in range(10):
         )
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade_id": "test_profiler__model", "points": 6}
+# %% nbgrader={"grade_id": "test_profiler__model", "points": 5}
 # Rejects: hooks left behind, regions left open after a failed pass, and a profile that changes the
 # result.
 small = GPT(
@@ -2060,7 +2060,7 @@ dashboards.show(
 # %% [markdown]
 # ## Exercise 8: is it faster?
 #
-# *Difficulty 3 of 5, 40 minutes, 9 points.*
+# *Difficulty 3 of 5, 40 minutes, 8 points.*
 #
 # "Before: 12.1 ms. After: 11.6 ms. 4 % faster!" Perhaps. Perhaps the machine was busier before.
 #
@@ -2229,7 +2229,7 @@ def compare_latencies(
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_compare", "points": 9}
+# %% nbgrader={"grade_id": "test_compare", "points": 8}
 # Rejects: a ratio of two medians (a drifting machine fools it), a fixed order, min and max as the
 # interval.
 def compare_scripted(
@@ -2421,7 +2421,7 @@ for event, span in zip(complete, spans, strict=True):
 # %% [markdown]
 # ## Exercise 10: the roofline
 #
-# *Difficulty 3 of 5, 45 minutes, 10 points.*
+# *Difficulty 3 of 5, 45 minutes, 9 points.*
 #
 # A slow operation: is it slow because it computes much, or because it moves much? Your machine has two **ceilings**:
 # how many FLOPs it does in a second, and how many bytes it moves in a second.
@@ -2632,7 +2632,7 @@ assert_close(
 )
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade_id": "test_roofline__points", "points": 7}
+# %% nbgrader={"grade_id": "test_roofline__points", "points": 6}
 # Rejects: intensity upside down, a bound decided by time, Amdahl's law without the part that stays.
 analyzer = BottleneckAnalyzer(Ceilings(gflops=200.0, gigabytes_per_second=20.0))
 adding = analyzer.place("add", flops=1_000, bytes_moved=12_000, seconds=1e-6)
@@ -2733,7 +2733,7 @@ dashboards.show(
 # %% [markdown]
 # ## Exercise 11: two tools for the road
 #
-# *Difficulty 2 of 5, 25 minutes, 8 points.*
+# *Difficulty 2 of 5, 25 minutes, 6 points.*
 #
 # The next modules start with a quick look at a model. `quick_profile` puts your instruments together. And Modules 16 and
 # 17 ask what is *in* the weights: how large, how spread, how many near zero. `analyze_weight_distribution` tells them.
@@ -2874,7 +2874,7 @@ def analyze_weight_distribution(
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "test_quick__profile", "points": 4}
+# %% nbgrader={"grade_id": "test_quick__profile", "points": 3}
 # Rejects: a profile in training mode, the work of more than one pass, a mode not put back.
 model = MLP([64, 32, 10], rng=np.random.default_rng(0))
 batch = Tensor(np.ones((5, 64), np.float32))
@@ -2911,7 +2911,7 @@ for name, value in cnn.state_dict().items():
     )
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade_id": "test_quick__weights", "points": 4}
+# %% nbgrader={"grade_id": "test_quick__weights", "points": 3}
 # Rejects: biases among the weights, shares in percent, signs that matter, a division by the zeros
 # of a fresh layer.
 layer = nn.Linear(4, 2)
@@ -2983,7 +2983,7 @@ largest_layers = sorted(analyze_weight_distribution(cnn), key=lambda s: -s.size_
 weights_by_name = dict(cnn.named_parameters())
 dashboards.show(
     dashboards.histogram(
-        {s.name: weights_by_name[s.name].data.ravel().tolist() for s in largest_layers}
+        {s.name: weights_by_name[s.name].data for s in largest_layers}, x_title="weight"
     ),
     summary="Weights of the digits CNN: "
     + "; ".join(
@@ -3018,6 +3018,7 @@ class Measured:
     """What the dashboard draws for one setting."""
 
     latency_ns: float
+    latency_interval_ns: tuple[float, float]
     regions: list[Region]
     memory: dict[str, int]
     timeline: list[tuple[int, int, str]]
@@ -3047,9 +3048,10 @@ def measure_setting(model_name: str, batch_size: int, sequence_length: int) -> M
         with OpCounter() as counter:
             model(x)
         profiler.profile_model(model, x)
-        latency = measure_latency(model, x, repeats=5)
+        latency = measure_latency(model, x, repeats=7)
     return Measured(
         latency.median_ns,
+        median_interval(latency.samples_ns),
         profiler.regions(),
         memory.categories(),
         list(memory.timeline),
@@ -3061,7 +3063,7 @@ def measure_setting(model_name: str, batch_size: int, sequence_length: int) -> M
 dashboard = dashboards.ProfilerDashboard(
     measure_setting,
     models=["docs_gpt", "digits_cnn", "digits_mlp"],
-    batch_sizes=[1, 4, 16, 64],
+    batch_sizes=[1, 2, 4, 8, 16],
     sequence_lengths=[16, 32, 64, 128, 256],
 )
 dashboard

@@ -15,8 +15,8 @@ def bottleneck_words(result: ProfileResult) -> str:
     if longest is not None:
         reached = longest.gflops / result.ceilings.gflops
         sentences.append(
-            f"The longest kernel is {longest.name}: {longest.bound}-bound, "
-            f"{reached:.0%} of the machine's {short(result.ceilings.gflops)} GFLOP/s."
+            f"The longest operation is {longest.name}: {longest.bound}-bound, "
+            f"{reached:.1%} of the machine's {short(result.ceilings.gflops)} GFLOP/s."
         )
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -51,7 +51,7 @@ def next_words(result: ProfileResult) -> str:
             "Arithmetic is the ceiling and it is far away: try a faster kernel "
             "(vectorized, blocked) before you remove work."
         )
-    return "The kernel is near its ceiling: try to remove work (pruning, a smaller model, a cache)."
+    return "It is near its ceiling: try to remove work (pruning, a smaller model, a cache)."
 
 
 def memory_words(result: ProfileResult) -> str:

@@ -64,8 +64,7 @@ async function render({ model, el }) {
   const draw = async () => {
     const figure = JSON.parse(model.get("figure_json"));
     if (first) { plot.textContent = ""; first = false; }
-    await Plotly.react(plot, figure.data, themed(figure), { responsive: false, displaylogo: false,
-      displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+    await Plotly.react(plot, figure.data, themed(figure), model.get("config"));
     watchSliders();
   };
   let turn = Promise.resolve();

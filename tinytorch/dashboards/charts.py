@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 import traitlets
 
 from tinytorch.dashboards.captions import summary_of
+from tinytorch.dashboards.layout import CONFIG
 
 _HERE = Path(__file__).parent
 
@@ -52,6 +53,7 @@ class Chart(anywidget.AnyWidget):
 
     _esm = _HERE / "chart.js"
     figure_json = traitlets.Unicode('{"data": [], "layout": {}}').tag(sync=True)
+    config = traitlets.Dict(CONFIG).tag(sync=True)
     description_text = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, figure: go.Figure | None = None, summary: str | None = None) -> None:

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 
 from tinytorch.dashboards.captions import summary_of, table_of, title_of
+from tinytorch.dashboards.layout import CONFIG
 from tinytorch.dashboards.results import ProfileResult
 from tinytorch.dashboards.settings import Setting
 from tinytorch.dashboards.static import html_table
@@ -39,7 +40,7 @@ def write_html(path: Path, title: str, words: str, figures: Sequence[go.Figure])
             full_html=False,
             include_plotlyjs=number == 0,  # one copy for the page, from the installed package
             include_mathjax=False,
-            config={"displaylogo": False, "responsive": True},
+            config={**CONFIG, "responsive": True},
         )
         table = table_of(figure)
         parts.append(

@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 HEIGHT = 320
+CONFIG = {
+    "displaylogo": False,
+    "showSendToCloud": False,  # nothing leaves the machine
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
 _FONT = {"size": 13, "family": "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"}
 
 
@@ -33,6 +39,7 @@ def base_layout(title: str, *, height: int = HEIGHT, legend: bool = True) -> dic
             "orientation": "h",
             "x": 0,
             "xanchor": "left",
+            "xref": "container",
             "y": 1.0,
             "yanchor": "bottom",
             "font": {"size": 12},
@@ -47,7 +54,7 @@ def base_layout(title: str, *, height: int = HEIGHT, legend: bool = True) -> dic
 def axis(title: str, **options: Any) -> dict[str, Any]:
     """Return an axis with a title and a light grid; `options` are plotly's own."""
     return {
-        "title": {"text": title, "standoff": 8},
+        "title": {"text": title, "standoff": 8, "font": {"size": 12}},
         "automargin": True,
         "gridcolor": "#e0e0e0",
         "zerolinecolor": "#e0e0e0",

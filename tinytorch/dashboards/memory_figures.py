@@ -110,10 +110,10 @@ def _timeline_in_words(samples: Sequence[MemorySample]) -> str:
     if not samples:
         return "Live memory over time: nothing was recorded."
     at, live, label = max(samples, key=lambda sample: sample[1])
-    after = format_ns(at - samples[0][0])
+    after, whole = format_ns(at - samples[0][0]), format_ns(duration_ns(samples))
     return (
-        f"Live memory over {format_ns(duration_ns(samples))}: the peak of {format_bytes(live)} comes "
-        f"after {after}, at {label}; at the end {format_bytes(samples[-1][1])} are live."
+        f"Live memory over {whole}: the peak of {format_bytes(live)} comes after {after}, "
+        f"at {label}; at the end {format_bytes(samples[-1][1])} are live."
     )
 
 
@@ -194,6 +194,7 @@ def memory_breakdown(
         },
         text=[format_bytes(categories.get(name, 0)) for name in names],
         textposition="outside",
+        constraintext="none",
         cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
     )

@@ -16,6 +16,11 @@ def colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def behind_white_text(index: int) -> str:
+    """Return the colour of series `index`, dark enough to carry white text (contrast 4.5 to 1)."""
+    return ("#0072B2", "#A84B00", "#00795A", "#9C4A77")[index % len(COLOURS)]
+
+
 def pattern(index: int) -> str:
     """Return the fill pattern of series `index`."""
     return PATTERNS[(index + index // len(COLOURS)) % len(PATTERNS)]

@@ -12,10 +12,12 @@ from tinytorch.dashboards.roofline_figure import roofline, roofline_axes
 from tinytorch.dashboards.time_figures import icicle, longest_bar_ns, op_time_bars
 
 
+_HEIGHT = 285  # two rows of charts and the words above them fit a laptop's screen
+
+
 def profile_figures(
     now: ProfileResult,
     baseline: ProfileResult,
-    baseline_name: str,
     compared: Sequence[ProfileResult],
 ) -> list[go.Figure]:
     """Draw time by operation, nesting, memory and roofline.
@@ -23,7 +25,6 @@ def profile_figures(
     Args:
         now: The profile to draw.
         baseline: The profile to draw beside it; the same object leaves it out.
-        baseline_name: What the legends call it.
         compared: All profiles whose figures are to be compared; the axes hold every one of them.
 
     Returns:
@@ -33,13 +34,11 @@ def profile_figures(
     bars = op_time_bars(
         now.regions,
         baseline=before.regions if before else (),
-        baseline_name=baseline_name,
         limit_ns=max(longest_bar_ns(profile.regions) for profile in compared),
     )
     memory = memory_timeline(
         now.timeline,
         baseline=before.timeline if before else (),
-        baseline_name=baseline_name,
         limit_bytes=max([1, *(size for p in compared for _, size, _ in p.timeline)]),
         limit_ns=max([1, *(duration_ns(profile.timeline) for profile in compared)]),
     )
@@ -47,7 +46,9 @@ def profile_figures(
         now.ceilings,
         now.roofline_points,
         baseline_points=before.roofline_points if before else (),
-        baseline_name=baseline_name,
         axes=roofline_axes(now.ceilings, [point for p in compared for point in p.roofline_points]),
     )
-    return [bars, icicle(now.regions), memory, roof]
+    figures = [bars, icicle(now.regions), memory, roof]
+    for figure in figures:
+        figure.layout.height = _HEIGHT
+    return figures

@@ -52,6 +52,7 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._settings = MeasuredSettings(measure)
         self.error: Exception | None = None
+        self._figures: list[go.Figure] = []
         self._record: DisplayHandle | None = None
         self._model = _choice(ipywidgets.Dropdown, "model", models)
         self._batch = _choice(ipywidgets.SelectionSlider, "batch size", batch_sizes)
@@ -83,14 +84,15 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         return Setting(self._model.value, self._batch.value, self._length.value)
 
     def figures(self) -> list[go.Figure]:
-        """Return the four figures of the current setting; none where nothing could be measured."""
-        now, baseline = self._settings.now, self._settings.baseline
-        if now is None or baseline is None:
-            return []
+        """Return the four figures last drawn; none where nothing could be measured."""
+        return list(self._figures)
+
+    def _measured_figures(self, again: bool) -> list[go.Figure]:
+        self._settings.choose(self.setting, again=again)
+        now, before = self._settings.now(), self._settings.baseline()
         return profile_figures(
-            self._settings.result(now),
-            self._settings.result(baseline),
-            f"baseline ({baseline.in_words()})",
+            now.result,
+            before.result,
             self._settings.compared(),
         )
 
@@ -98,38 +100,36 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         """Return what the charts say: what changed, the bottleneck, the memory, what to try."""
         if self.error is not None:
             return [_error_in_words(self.error, self.setting)]
-        now, baseline = self._settings.now, self._settings.baseline
-        if now is None or baseline is None:
-            return []
-        result, before = self._settings.result(now), self._settings.result(baseline)
+        now, before = self._settings.now(), self._settings.baseline()
+        change = change_words(before.result, now.result, before.setting.in_words())
         sentences = [
-            f"{now.in_words()}: {change_words(before, result, baseline.in_words())}",
-            bottleneck_words(result),
-            memory_words(result),
-            next_words(result),
+            f"{now.setting.in_words()}: {change}",
+            bottleneck_words(now.result),
+            memory_words(now.result),
+            next_words(now.result),
         ]
         return [sentence for sentence in sentences if sentence]
 
     def _rebase(self) -> None:
-        self._settings.make_baseline()
+        if self._figures:
+            self._settings.make_baseline()
         self._follow()
 
     def _follow(self, again: bool = False) -> None:
         """Measure what the controls say and draw it; show an error of the measured code."""
-        self._words.value = f"<p>measuring {escape(self.setting.in_words())} …</p>"
+        self._words.value = f"<div><b>measuring {escape(self.setting.in_words())} …</b></div>"
         self.error = None
         try:
-            self._settings.choose(self.setting, again=again)
-            figures = self.figures()
+            self._figures = self._measured_figures(again)
         except Exception as error:  # whatever the student's code raises is shown, not hidden
             self.error = error
             self._words.value = _error_as_html(error, self.setting)
         else:
-            for chart, figure in zip(self._charts, figures, strict=True):
+            for chart, figure in zip(self._charts, self._figures, strict=True):
                 chart.draw(figure)
             self._words.value = _words_as_html(self.words())
         if self._record is not None:
-            self._record.update(self._record_bundle(), raw=True)
+            self._record.update(self._record_bundle(), raw=True)  # type: ignore[no-untyped-call]
 
     def static(self) -> None:
         """Display the current figures in a form that stays when the notebook is saved."""
@@ -175,25 +175,25 @@ def _choice(control: Any, description: str, values: Iterable[Any]) -> Any:
     options = list(values)
     if not options:
         raise ValueError(f"the dashboard was given no {description}; name at least one to measure")
-    slider = {"continuous_update": False} if control is ipywidgets.SelectionSlider else {}
+    is_slider = control is ipywidgets.SelectionSlider
     return control(
         options=options,
         description=description,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="auto", min_width="14em", margin="0 1.5em 0 0"),
-        **slider,
+        layout=ipywidgets.Layout(width="19em" if is_slider else "15em", margin="0 1.5em 0 0"),
+        **({"continuous_update": False} if is_slider else {}),
     )
 
 
 def _grid(charts: list[Chart]) -> ipywidgets.GridBox:
-    columns = "repeat(auto-fit, minmax(min(100%, 26em), 1fr))"  # two columns where there is room
+    columns = "repeat(auto-fit, minmax(min(100%, max(26em, 40%)), 1fr))"  # at most two
     layout = ipywidgets.Layout(grid_template_columns=columns, width="100%", grid_gap="0 1em")
     return ipywidgets.GridBox(charts, layout=layout)
 
 
 def _words_as_html(sentences: list[str]) -> str:
     first, *others = sentences
-    return f"<p><b>{escape(first)}</b></p><p>{escape(' '.join(others))}</p>"
+    return f"<div><b>{escape(first)}</b></div><div>{escape(' '.join(others))}</div>"
 
 
 def _error_in_words(error: Exception, setting: Setting) -> str:

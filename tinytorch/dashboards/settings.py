@@ -24,18 +24,24 @@ class Setting(NamedTuple):
         return f"{self.model}, batch {self.batch_size}, length {self.sequence_length}"
 
 
+class Measured(NamedTuple):
+    """A setting and what was measured for it."""
+
+    setting: Setting
+    result: ProfileResult
+
+
 class MeasuredSettings:
     """Measures each setting once and keeps the result; the first one is the baseline."""
 
     def __init__(self, measure: Measure) -> None:
         self._measure = measure
         self._results: dict[Setting, ProfileResult] = {}
-        self._since_baseline: dict[Setting, None] = {}
-        self.baseline: Setting | None = None
-        self.now: Setting | None = None
+        self._compared: list[Setting] = []  # seen since the baseline was set, the baseline first
+        self._now: Setting | None = None
 
-    def choose(self, setting: Setting, *, again: bool = False) -> ProfileResult:
-        """Make `setting` the current one and return its result, measuring it if need be.
+    def choose(self, setting: Setting, *, again: bool = False) -> None:
+        """Make `setting` the current one, measuring it where no result is kept.
 
         Args:
             setting: What to measure.
@@ -46,21 +52,33 @@ class MeasuredSettings:
         """
         if again or setting not in self._results:
             self._results[setting] = _checked(self._measure(*setting))
-        self.now = setting
-        if self.baseline is None:
-            self.baseline = setting
-        self._since_baseline[setting] = None
-        return self._results[setting]
+        self._now = setting
+        if setting not in self._compared:
+            self._compared.append(setting)
+
+    def now(self) -> Measured:
+        """Return the current setting.
+
+        Raises:
+            LookupError: Nothing was measured yet.
+        """
+        if self._now is None:
+            raise LookupError("nothing was measured yet; choose a setting first")
+        return Measured(self._now, self._results[self._now])
+
+    def baseline(self) -> Measured:
+        """Return the setting to compare with.
+
+        Raises:
+            LookupError: Nothing was measured yet.
+        """
+        if not self._compared:
+            raise LookupError("nothing was measured yet; choose a setting first")
+        return Measured(self._compared[0], self._results[self._compared[0]])
 
     def make_baseline(self) -> None:
         """Compare from now on with the current setting."""
-        if self.now is not None:
-            self.baseline = self.now
-            self._since_baseline = {self.now: None}
-
-    def result(self, setting: Setting) -> ProfileResult:
-        """Return the kept result of a setting that was measured."""
-        return self._results[setting]
+        self._compared = [self.now().setting]
 
     def measured(self) -> dict[Setting, ProfileResult]:
         """Return all kept results."""
@@ -68,7 +86,7 @@ class MeasuredSettings:
 
     def compared(self) -> list[ProfileResult]:
         """Return the results seen since the baseline was set: they share fixed axes."""
-        return [self._results[setting] for setting in self._since_baseline]
+        return [self._results[setting] for setting in self._compared]
 
 
 def _checked(result: ProfileResult) -> ProfileResult:

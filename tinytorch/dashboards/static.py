@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 from IPython.display import display
 
 from tinytorch.dashboards.captions import Row, summary_of, table_of, title_of
+from tinytorch.dashboards.layout import CONFIG
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-_PLOTLY_CONFIG = {"responsive": True, "displaylogo": False}
 
 
 def show(figure: go.Figure, summary: str | None = None, table: Sequence[Row] | None = None) -> None:
@@ -42,7 +42,7 @@ def static_bundle(figure: go.Figure, table: Sequence[Row]) -> dict[str, object]:
         "meta", None
     )  # the words stand beside the picture; do not store them twice
     return {
-        PLOTLY_MIME: {**drawing, "config": _PLOTLY_CONFIG},
+        PLOTLY_MIME: {**drawing, "config": {**CONFIG, "responsive": True}},
         "text/html": html_table(title, table) if table else f"<p><b>{escape(title)}</b></p>",
         "text/plain": title,
     }

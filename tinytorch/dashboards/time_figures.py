@@ -13,6 +13,7 @@ from tinytorch.dashboards.results import Region
 from tinytorch.dashboards.units import format_ns, time_unit
 
 _OTHER = "other"
+_OUTERMOST = "#595959"
 
 
 def op_time_bars(
@@ -39,7 +40,7 @@ def op_time_bars(
         A figure with its words and table inside.
     """
     now, before = _by_name(regions), _by_name(baseline)
-    names = _longest(before or now, now, rows)
+    names = _shown(before, now, rows)
     now, before = _folded(now, names), _folded(before, names)
     if _OTHER in now or _OTHER in before:
         names = [*names, _OTHER]
@@ -69,6 +70,7 @@ def op_time_bars(
         marker={"color": palette.colour(0)},
         text=[f"{share:.0%}" for share in shares],
         textposition="outside",
+        constraintext="none",
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.4g} " + unit.name + " (%{text})<extra>now</extra>",
     )
@@ -95,10 +97,21 @@ def longest_bar_ns(regions: Sequence[Region]) -> float:
     return max([*_by_name(regions).values(), 1.0])
 
 
-def _longest(order: dict[str, float], now: dict[str, float], rows: int) -> list[str]:
-    """Return the names to show in the first measurement's order: bars keep their place."""
-    ranked = sorted(order, key=lambda name: -order[name])
-    return [*ranked, *(name for name in now if name not in order)][:rows]
+def _shown(before: dict[str, float], now: dict[str, float], rows: int) -> list[str]:
+    """Return the names with the largest shares, in the first measurement's order."""
+    share = _largest_shares(before, now)
+    shown = sorted(share, key=lambda name: -share[name])[:rows]
+    first = before or now
+    return sorted(shown, key=lambda name: (-first.get(name, 0.0), -now.get(name, 0.0)))
+
+
+def _largest_shares(*measurements: dict[str, float]) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    for times in measurements:
+        total = sum(times.values()) or 1.0
+        for name, time in times.items():
+            largest[name] = max(largest.get(name, 0.0), time / total)
+    return largest
 
 
 def _folded(times: dict[str, float], names: Sequence[str]) -> dict[str, float]:
@@ -159,14 +172,7 @@ def icicle(regions: Sequence[Region], *, title: str = "Time by nesting") -> go.F
             branchvalues="remainder",
             tiling={"orientation": "v"},
             marker={
-                "colors": [colours[path[-1]][0] for path in ids],
-                "pattern": {
-                    "shape": [colours[path[-1]][1] for path in ids],
-                    "size": 8,
-                    "solidity": 0.12,
-                    "fgcolor": "#ffffff",
-                    "fillmode": "overlay",
-                },
+                "colors": [colours[path[-1]] for path in ids],
                 "line": {"color": "#ffffff", "width": 1},
             },
             texttemplate="%{label}<br>%{percentRoot:.0%}",
@@ -174,6 +180,7 @@ def icicle(regions: Sequence[Region], *, title: str = "Time by nesting") -> go.F
             insidetextfont={"color": "#ffffff", "size": 13},
             hovertemplate="%{id}<br>%{percentRoot:.1%} of the whole<extra></extra>",
             pathbar={"visible": False},
+            leaf={"opacity": 1},
             sort=False,
         ),
         base_layout(title, legend=False),
@@ -194,13 +201,12 @@ def _boxes(regions: Sequence[Region]) -> dict[tuple[str, ...], float]:
     return boxes
 
 
-def _colours_by_name(paths: Sequence[tuple[str, ...]]) -> dict[str, tuple[str, str]]:
-    """Give each name one colour and pattern; outermost boxes are the quiet background."""
+def _colours_by_name(paths: Sequence[tuple[str, ...]]) -> dict[str, str]:
+    """Give each name one colour; every box also says its name, so hue is not the only sign."""
     inner = dict.fromkeys(path[-1] for path in paths if len(path) > 1)
-    colours = {path[-1]: ("#595959", "") for path in paths if len(path) == 1}
-    readable = ("#0072B2", "#A84B00", "#00795A", "#9C4A77")  # darker: they carry white text
+    colours = {path[-1]: _OUTERMOST for path in paths if len(path) == 1}
     for index, name in enumerate(inner):
-        colours[name] = (readable[index % 4], palette.pattern(index))
+        colours[name] = palette.behind_white_text(index)
     return colours
 
 

@@ -44,8 +44,8 @@ def row_sums(x: Array) -> Array:
 def blas_ready(x: Array) -> Array:
     """`x` itself if BLAS can take its last two axes as they are, else a contiguous copy.
 
-    NumPy multiplies matrices of other layouts (steps in both axes, repeated rows) with a plain loop,
-    a hundred times slower than this copy and BLAS.
+    NumPy multiplies matrices of other layouts (steps in both axes, repeated rows) with a plain
+    loop, a hundred times slower than this copy and BLAS.
     """
     if x.ndim < 2 or x.flags.forc:
         return x

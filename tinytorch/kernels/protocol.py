@@ -1,5 +1,7 @@
 """What a backend must be able to do."""
 
+# ruff: noqa: D102 (NumpyBackend says what each operation does)
+
 from typing import Any, Protocol
 
 import numpy as np

@@ -26,7 +26,7 @@ class Reductions:
         if x.ndim > 1 and (axis == -1 or axis == x.ndim - 1):
             total = row_sums(x)
             return total[..., None] if keepdims else total
-        return np.asarray(np.add.reduce(x, axis=axis, keepdims=keepdims))
+        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims))
 
     def mean(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
         """Arithmetic mean; integers give float32."""
@@ -36,7 +36,7 @@ class Reductions:
 
     def max(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
         """Largest value."""
-        return np.asarray(np.maximum.reduce(x, axis=axis, keepdims=keepdims))
+        return np.asarray(np.max(x, axis=axis, keepdims=keepdims))
 
     def max_grad(self, g: Array, x: Array, y: Array, *, axis: Axis) -> Array:
         """Gradient of `max`: g and y keep the removed axes as 1; equal values share."""

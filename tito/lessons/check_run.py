@@ -1,4 +1,4 @@
-"""Running a notebook's cells in a child process, with a deadline for each and a verdict for each."""
+"""Running a notebook's cells in a child process, with a deadline and a verdict for each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from tito.course import CourseError
 from tito.lessons import notebook as nb
 
 _GRACE_S = 3.0  # the child interrupts an endless cell itself; code that resists gets this long more
@@ -43,7 +45,7 @@ def run_cells(
     """Run the code cells of a notebook in order, in a fresh process.
 
     A cell that resists its deadline, or ends the process, costs only itself: the others run again
-    in a new process, and tests that have a verdict are not repeated.
+    in a new process, where tests that have a verdict are not repeated.
 
     Args:
         notebook: What to run.
@@ -54,35 +56,93 @@ def run_cells(
 
     Returns:
         A verdict for each code cell, by its index.
+
+    Raises:
+        CourseError: The process could not even start.
     """
+    cells = notebook["cells"]
+    todo = [i for i, cell in enumerate(cells) if cell["cell_type"] == "code"]
     verdicts: dict[int, Verdict] = {}
-    code = [i for i, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code"]
-    for index in code:
-        if not measures and nb.has_tag(notebook["cells"][index], "measure"):
-            verdicts[index] = Verdict(index, "skipped")
-    while any(index not in verdicts for index in code):
-        judged = {i for i in verdicts if nb.is_test(notebook["cells"][i])}
-        fatal = {i for i, verdict in verdicts.items() if verdict.status in ("died", "skipped")}
-        todo = [index for index in code if index not in judged | fatal]
-        cells = [{"index": i, "source": notebook["cells"][i]["source"]} for i in todo]
-        before = len(verdicts)
-        for verdict in _one_process(cells, folder, root, deadline_s):
-            known = verdicts.get(verdict.index)
-            if known is None or verdict.status == "died":
-                verdicts[verdict.index] = verdict
-        if len(verdicts) == before and not _newly_fatal(verdicts, todo):
-            raise RuntimeError("the checking process ended without a verdict")
+    if not measures:
+        verdicts = {i: Verdict(i, "skipped") for i in todo if nb.has_tag(cells[i], "measure")}
+        todo = [i for i in todo if i not in verdicts]
+    while any(i not in verdicts for i in todo):
+        run = _Run([{"index": i, "source": cells[i]["source"]} for i in todo], deadline_s)
+        with _child(folder, root) as (child, reader):
+            run.follow(child, reader)
+        for verdict in run.verdicts:
+            verdicts.setdefault(verdict.index, verdict)
+        if run.stuck is not None:
+            verdicts[run.stuck.index] = run.stuck
+            todo.remove(run.stuck.index)
+        todo = [i for i in todo if i not in verdicts or not nb.is_test(cells[i])]
     return verdicts
 
 
-def _newly_fatal(verdicts: dict[int, Verdict], todo: list[int]) -> bool:
-    return any(verdicts[index].status == "died" for index in todo if index in verdicts)
+class _Run:
+    """One child's work: its verdicts, and the cell it was lost in."""
+
+    def __init__(self, cells: list[dict[str, Any]], deadline_s: float) -> None:
+        self.cells = cells
+        self.deadline_s = deadline_s
+        self.verdicts: list[Verdict] = []
+        self.stuck: Verdict | None = None
+
+    def follow(self, child: subprocess.Popen[bytes], reader: int) -> None:
+        """Give the child its orders and listen until it is done, gone, or silent for too long."""
+        orders = json.dumps({"cells": self.cells, "deadline_s": self.deadline_s}).encode()
+        _send(child.stdin, orders)
+        running: int | None = None
+        lines = _Lines(reader)
+        while len(self.verdicts) < len(self.cells):
+            patience = _START_S if running is None else self.deadline_s + _GRACE_S
+            line = lines.next(patience)
+            if not line:
+                self._lost(running, silent=line is None)
+                return
+            report = json.loads(line)
+            if report.pop("event") == "start":
+                running = report["index"]
+            else:
+                self.verdicts.append(Verdict(**report))
+                running = None
+
+    def _lost(self, running: int | None, silent: bool) -> None:
+        """Note where the child was when it ended or fell silent."""
+        if running is not None:
+            self.stuck = Verdict(running, "endless" if silent else "died")
+        else:
+            raise CourseError(
+                "The process that runs the cells did not start or was ended from outside.",
+                "Run `tito doctor`; if memory is short, close other notebooks and try again.",
+            )
 
 
-def _one_process(
-    cells: list[dict[str, Any]], folder: Path, root: Path, deadline_s: float
-) -> Iterator[Verdict]:
-    """Run cells in one child until they are done or it dies or must be killed."""
+class _Lines:
+    """Lines from a pipe, each awaited for a limited time."""
+
+    def __init__(self, reader: int) -> None:
+        self._reader = reader
+        self._pending = b""
+
+    def next(self, patience_s: float) -> bytes | None:
+        """The next line; empty when the pipe was closed, None when nothing came in time."""
+        limit = time.monotonic() + patience_s
+        while b"\n" not in self._pending:
+            ready, _, _ = select.select([self._reader], [], [], max(0.0, limit - time.monotonic()))
+            if not ready:
+                return None
+            chunk = os.read(self._reader, 65536)
+            if not chunk:
+                return b""
+            self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+
+@contextmanager
+def _child(folder: Path, root: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start the worker; when the block ends, end it and everything it started."""
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="tito-check-") as scratch:
         child = subprocess.Popen(
@@ -97,34 +157,31 @@ def _one_process(
         )
         os.close(writer)
         try:
-            assert child.stdin is not None
-            orders = json.dumps({"cells": cells, "deadline_s": deadline_s})
-            with child.stdin as stdin:
-                stdin.write(orders.encode())
-            yield from _verdicts(reader, deadline_s)
-        except BrokenPipeError:
-            yield from _verdicts(reader, deadline_s)
+            yield child, reader
         finally:
             os.close(reader)
-            _end(child)
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
-def _verdicts(reader: int, deadline_s: float) -> Iterator[Verdict]:
-    """Read the child's reports; add the verdict it can no longer give when it is stuck or gone."""
-    running: int | None = None
-    limit = time.monotonic() + _START_S
-    for line in _lines(reader, lambda: limit - time.monotonic()):
-        if line is None:
-            status = "endless" if running is not None else "died"
-            yield Verdict(-1 if running is None else running, "died", error=status)
-            return
-        report = json.loads(line)
-        if report.pop("event") == "start":
-            running = report["index"]
-            limit = time.monotonic() + deadline_s + _GRACE_S
-        else:
-            running = None
-            limit = time.monotonic() + _START_S
-            yield Verdict(**report)
-    if running is not None:
-        yield Verdict(running, "died", error="gone")
+def _environment(root: Path, scratch: str) -> dict[str, str]:
+    """The caller's environment, with the course importable and no windows or history."""
+    path = [str(root), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(part for part in path if part),
+        "IPYTHONDIR": scratch,
+        "MPLBACKEND": "agg",
+        "PLOTLY_RENDERER": "json",
+    }
+
+
+def _send(stdin: IO[bytes] | None, orders: bytes) -> None:
+    if stdin is None:
+        raise RuntimeError("the child was started without a pipe for its orders")
+    try:
+        with stdin:
+            stdin.write(orders)
+    except BrokenPipeError:
+        pass  # the child ended at once; the closed report pipe says so

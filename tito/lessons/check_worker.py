@@ -1,7 +1,7 @@
 """The child process of `tito check`: runs a notebook's cells and reports one verdict a line.
 
-Started as `python -m tito.lessons.check_worker FD`; reads its orders as JSON from standard input and
-writes JSON lines to the file descriptor FD. What the cells print goes nowhere.
+Started as `python -m tito.lessons.check_worker FD`; reads its orders as JSON from standard input
+and writes JSON lines to the file descriptor FD. What the cells print goes nowhere.
 """
 
 from __future__ import annotations

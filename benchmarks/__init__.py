@@ -1,0 +1,1 @@
+"""tinytorch beside PyTorch eager on one CPU thread: `make bench`."""

@@ -1,0 +1,80 @@
+"""Notebooks for the browser: real NumPy work, timed, on the dashboard; and three broken ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+MEASURE = (Path(__file__).parent / "timed_numpy.py").read_text(encoding="utf-8")
+
+DASHBOARD = """\
+from tinytorch import dashboards
+dashboard = dashboards.ProfilerDashboard(
+    measure, models=["small", "wide"], batch_sizes=[1, 4], sequence_lengths=[32, 64, 128, 256])
+dashboard"""
+
+STATIC = """\
+result = measure("small", 1, 64)
+dashboards.show(dashboards.op_time_bars(result.regions))
+dashboards.show(dashboards.icicle(result.regions))
+dashboards.show(dashboards.memory_timeline(result.timeline))
+dashboards.show(dashboards.memory_breakdown(result.memory))
+dashboards.show(dashboards.roofline(result.ceilings, result.roofline_points))
+dashboards.show(dashboards.distribution(
+    {"length 64": latencies(64), "length 128": latencies(128)}, x_title="milliseconds a run"))
+dashboards.show(dashboards.scaling_curve(
+    {name: [(n, measure(name, 1, n).latency_ns / 1e6) for n in (32, 64, 128, 256)]
+     for name in ("small", "wide")},
+    x_title="sequence length", y_title="milliseconds", log=True))
+rng = np.random.default_rng(0)
+dashboards.show(dashboards.histogram(
+    {"normal": rng.normal(size=20_000), "uniform": rng.uniform(-2, 2, 20_000)}, x_title="weight"))"""
+
+BREAKAGES = {
+    "unwired": (
+        "dashboard",
+        "dashboard._length.unobserve_all()\ndashboard._model.unobserve_all()\n"
+        "dashboard._batch.unobserve_all()\ndashboard",
+    ),
+    "error": ("dashboard", "dashboard\nraise RuntimeError('meant to fail')"),
+    "cdn": (
+        "dashboard",
+        "from IPython.display import HTML, display\n"
+        "display(HTML('<img src=\"https://cdn.plot.ly/pixel.png\">'))\ndashboard",
+    ),
+}
+
+
+def write_dashboard_notebook(path: Path, kind: str = "good") -> Path:
+    """Write the notebook; `kind` is "good" or the name of a breakage."""
+    cell = DASHBOARD
+    if kind != "good":
+        last, broken = BREAKAGES[kind]
+        cell = cell.removesuffix(last) + broken
+    return _write(path, "# A profile you can turn", [MEASURE, cell], folded=2)
+
+
+def write_static_notebook(path: Path) -> Path:
+    """Write the notebook with one static figure of each sort."""
+    cells = [MEASURE + "\nfrom tinytorch import dashboards", STATIC]
+    return _write(path, "# Figures that stay", cells, folded=2)
+
+
+def _write(path: Path, title: str, sources: list[str], folded: int) -> Path:
+    cells = [new_markdown_cell(title, id="title")]
+    for number, source in enumerate(sources):
+        cell = new_code_cell(source, id=f"cell-{number}")
+        if number < folded:
+            cell.metadata["jupyter"] = {"source_hidden": True}  # the reader sees the figures first
+        cells.append(cell)
+    notebook = new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)
+    return path
