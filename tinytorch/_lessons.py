@@ -20,7 +20,7 @@ LESSONS = {
 }
 
 
-class LessonNotExported(ImportError):
+class LessonNotExportedError(ImportError):
     """A lesson's module was imported before the lesson was exported."""
 
 
@@ -38,7 +38,7 @@ class LessonFinder:
         if package != "tinytorch" or name not in LESSONS:
             return None
         number = LESSONS[name]
-        raise LessonNotExported(
+        raise LessonNotExportedError(
             f"{fullname} does not exist yet: it is what you build in Module {number}. "
             f"Finish the notebook {number}_{name}/{name}.ipynb, then run: tito export {number}",
             name=fullname,

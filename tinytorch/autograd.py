@@ -108,11 +108,10 @@ def _accumulate(leaf: Node, gradient: Array, incoming: Array) -> None:
     if gradient.dtype != data.dtype:
         gradient = backend.active.cast(gradient, dtype=data.dtype)
     if leaf._grad is not None:
-        leaf._grad = np.asarray(backend.active.add(leaf._grad, gradient))
+        gradient = backend.active.add(leaf._grad, gradient)
     elif gradient is incoming or gradient.base is not None:
-        leaf._grad = np.asarray(backend.active.copy(gradient))
-    else:
-        leaf._grad = np.asarray(gradient)
+        gradient = backend.active.copy(gradient)
+    leaf._grad = gradient if isinstance(gradient, np.ndarray) else np.asarray(gradient)
 
 
 def run_backward(root: Node, gradient: Array) -> None:

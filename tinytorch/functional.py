@@ -301,14 +301,17 @@ def _ids(what: str, values: Ids) -> Array:
     return ids
 
 
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
 def _check_range(what: str, ids: Array, count: int) -> None:
     if ids.size == 0:
         return
-    smallest, largest = ids.min(), ids.max()
-    if smallest < 0 or largest >= count:
-        raise IndexError(
-            f"{what}s must be in 0 ... {count - 1}, got {smallest if smallest < 0 else largest}"
-        )
+    # read as unsigned, a negative id is a huge one: one pass finds both mistakes
+    unsigned = ids.view(_UNSIGNED[ids.dtype.itemsize])
+    if np.maximum.reduce(unsigned, axis=None) >= count:
+        wrong = ids[(ids < 0) | (ids >= count)]
+        raise IndexError(f"{what}s must be in 0 ... {count - 1}, got {wrong[0]}")
 
 
 _fallback_rng = np.random.default_rng()
@@ -331,7 +334,7 @@ def dropout(
         return x
     draws: Array = (rng or _fallback_rng).random(x.data.shape, dtype=np.float32)
     mask: Array = np.greater_equal(draws, p).astype(x.data.dtype)
-    mask *= 1 / (1 - p)
+    mask *= mask.dtype.type(1 / (1 - p))
     return x * constant(mask)
 
 

@@ -501,7 +501,7 @@ class Tensor:
     def __len__(self) -> int:
         if self.data.ndim == 0:
             raise TypeError("a tensor of shape () has no length")
-        return self.data.shape[0]
+        return int(self.data.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))

@@ -29,14 +29,18 @@ dashboards.show(dashboards.scaling_curve(
      for name in ("small", "wide")},
     x_title="sequence length", y_title="milliseconds", log=True))
 rng = np.random.default_rng(0)
-dashboards.show(dashboards.histogram(
-    {"normal": rng.normal(size=20_000), "uniform": rng.uniform(-2, 2, 20_000)}, x_title="weight"))"""
+drawn = {"normal": rng.normal(size=20_000), "uniform": rng.uniform(-2, 2, 20_000)}
+dashboards.show(dashboards.histogram(drawn, x_title="weight"))"""
 
 BREAKAGES = {
     "unwired": (
         "dashboard",
         "dashboard._length.unobserve_all()\ndashboard._model.unobserve_all()\n"
         "dashboard._batch.unobserve_all()\ndashboard",
+    ),
+    "nameless": (
+        "dashboard",
+        "for chart in dashboard._charts:\n    chart.description_text = ''\ndashboard",
     ),
     "error": ("dashboard", "dashboard\nraise RuntimeError('meant to fail')"),
     "cdn": (
@@ -54,6 +58,21 @@ def write_dashboard_notebook(path: Path, kind: str = "good") -> Path:
         last, broken = BREAKAGES[kind]
         cell = cell.removesuffix(last) + broken
     return _write(path, "# A profile you can turn", [MEASURE, cell], folded=2)
+
+
+_RAISING = """\
+def measure_one(model, batch_size, sequence_length):
+    if sequence_length == 32:
+        return 1 / 0
+    return measure(model, batch_size, sequence_length)
+
+from tinytorch import dashboards
+dashboards.ProfilerDashboard(measure_one, ["small"], [1, 4], [32, 64])"""
+
+
+def write_error_notebook(path: Path) -> Path:
+    """Write a notebook whose first setting cannot be measured, while the second can."""
+    return _write(path, "# Measured code that raises", [MEASURE, _RAISING], folded=2)
 
 
 def write_static_notebook(path: Path) -> Path:

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Route
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from .lab_server import LabServer
 
 _STATE = (Path(__file__).parent / "page_state.js").read_text(encoding="utf-8")
-_IDLE = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+_IDLE = """() => {
+  const notebook = window.jupyterapp?.shell?.currentWidget;
+  return notebook?.sessionContext?.session?.kernel?.status === "idle";
+}"""
 _MILLISECONDS = 1000
 
-# Lab writes this one itself when a page is left or a kernel has no debugger; it is not the course's.
-_HARMLESS = ("ResizeObserver loop",)
+_HARMLESS = ("ResizeObserver loop",)  # the browser's note on a layout of two passes
 
 
 class LabPage:
@@ -83,6 +86,14 @@ class LabPage:
     def locate(self, selector: str) -> Locator:
         """Return playwright's handle of what `selector` finds."""
         return self.page.locator(selector)
+
+    def follows(self, question: str, condition: str, seconds: float = 20) -> bool:
+        """Return whether `condition` comes to hold for the answer to `question`."""
+        try:
+            self.wait_for(question, condition, seconds)
+        except PlaywrightTimeout:
+            return False
+        return True
 
     def screenshot(self, path: Path) -> None:
         """Save what is in view as a PNG."""

@@ -18,7 +18,7 @@
       }));
   },
 
-  charts: () => [...document.querySelectorAll(".jp-OutputArea-output .js-plotly-plot")].map((plot) => {
+  charts: () => [...document.querySelectorAll(".jp-OutputArea .js-plotly-plot")].map((plot) => {
     const box = plot.querySelector(".main-svg").getBoundingClientRect();
     const holder = plot.parentElement.getBoundingClientRect();
     const named = plot.closest("[role=figure]");

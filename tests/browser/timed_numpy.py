@@ -106,7 +106,7 @@ class Recorder:
             seconds = time.perf_counter() - start
         moved = result.nbytes + sum(array.nbytes for array in arrays)
         before = self.work.get(name, (0, 0, 0.0))
-        self.work[name] = tuple(a + b for a, b in zip(before, (flops, moved, seconds)))
+        self.work[name] = tuple(a + b for a, b in zip(before, (flops, moved, seconds), strict=True))
         self.allocated(name, result.nbytes)
         return result
 

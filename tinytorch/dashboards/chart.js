@@ -22,8 +22,10 @@ const themed = (figure) => {
   return layout;
 };
 
-// ipywidgets gives its sliders no name and no spoken value. Both are on the screen: copy them.
-const nameSliders = (root) => {
+// ipywidgets gives its sliders no name and no spoken value, and nobody is told when the words change.
+const speak = (root) => {
+  const words = root.querySelector(".tinytorch-words .widget-html-content");
+  if (words) words.setAttribute("aria-live", "polite");
   for (const widget of root.querySelectorAll(".widget-slider")) {
     const label = widget.querySelector(".widget-label");
     const readout = widget.querySelector(".widget-readout");
@@ -51,12 +53,12 @@ async function render({ model, el }) {
   el.style.width = "100%";
 
   let watching = null;
-  const watchSliders = () => {
+  const watchControls = () => {
     const root = el.closest(".tinytorch-dashboard");
     if (!root || watching) return;
-    watching = new MutationObserver(() => nameSliders(root));
+    watching = new MutationObserver(() => speak(root));
     watching.observe(root, { childList: true, subtree: true, characterData: true });
-    nameSliders(root);
+    speak(root);
   };
 
   const Plotly = await shared().promise;
@@ -65,7 +67,7 @@ async function render({ model, el }) {
     const figure = JSON.parse(model.get("figure_json"));
     if (first) { plot.textContent = ""; first = false; }
     await Plotly.react(plot, figure.data, themed(figure), model.get("config"));
-    watchSliders();
+    watchControls();
   };
   let turn = Promise.resolve();
   const redraw = () => { turn = turn.then(draw); return turn; };

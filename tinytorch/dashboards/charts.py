@@ -52,6 +52,7 @@ class Chart(anywidget.AnyWidget):
     """One plotly figure that fills its width, follows the theme, and has an accessible name."""
 
     _esm = _HERE / "chart.js"
+    _css = _HERE / "chart.css"
     figure_json = traitlets.Unicode('{"data": [], "layout": {}}').tag(sync=True)
     config = traitlets.Dict(CONFIG).tag(sync=True)
     description_text = traitlets.Unicode("").tag(sync=True)

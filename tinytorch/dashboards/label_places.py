@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-_WIDTH, _HEIGHT = 430.0, 210.0  # the plot's inner size in pixels where two charts share a row
-_LETTER, _LINE, _MARK = 7.0, 15.0, 8.0  # width of a letter, height of a line, radius of a mark
+_WIDTH, _HEIGHT = 440.0, 170.0  # the plot's inner size in pixels where two charts share a row
+_LETTER, _LINE = 7.0, 15.0  # width of a letter, height of a line of text
+_MARK, _STROKE = 8.0, 2.0  # half the width of a mark, of a drawn line
 
 
 class _Box(NamedTuple):
@@ -29,6 +30,7 @@ def free_places(
     points: Sequence[tuple[float, float, str]],
     x_limits: tuple[float, float],
     y_limits: tuple[float, float],
+    avoid: Sequence[tuple[float, float]] = (),
 ) -> list[str | None]:
     """Return plotly's `textposition` for each point, None where no place is free.
 
@@ -36,6 +38,7 @@ def free_places(
         points: (x, y, label) with positive x and y, the most important first.
         x_limits: Ends of the logarithmic x axis, as values.
         y_limits: Ends of the logarithmic y axis, as values.
+        avoid: More places to leave free: points along a line that is drawn.
 
     Returns:
         One position a point, in the order given.
@@ -45,6 +48,9 @@ def free_places(
         for x, y, _ in points
     ]
     taken = [_Box(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in filter(None, centres)]
+    for x, y in avoid:
+        across, up = _pixel(x, x_limits, _WIDTH), _pixel(y, y_limits, _HEIGHT)
+        taken.append(_Box(across - _STROKE, up - _STROKE, across + _STROKE, up + _STROKE))
     places: list[str | None] = []
     for centre, (_, _, label) in zip(centres, points, strict=True):
         chosen = None if centre is None else _first_free(_candidates(*centre, label), taken)

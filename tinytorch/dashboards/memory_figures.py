@@ -175,10 +175,7 @@ def memory_breakdown(
             x=[before.get(name, 0) / unit.size for name in names],
             orientation="h",
             name=baseline_name,
-            marker={
-                "color": palette.BASELINE,
-                "pattern": {"shape": palette.BASELINE_PATTERN, "size": 6, "solidity": 0.25},
-            },
+            marker=palette.BASELINE_BAR,
         )
     figure.add_bar(
         y=labels,

@@ -8,7 +8,16 @@ PATTERNS = ("", "/", "x", ".")
 SYMBOLS = ("circle", "diamond", "square", "cross")
 DASHES = ("solid", "dash", "dot", "dashdot")
 BASELINE = "#8C8C8C"  # readable on white and on the dark theme's background
-BASELINE_PATTERN = "\\"
+BASELINE_BAR = {
+    "color": BASELINE,
+    "pattern": {
+        "shape": "\\",
+        "size": 6,
+        "solidity": 0.25,
+        "fillmode": "overlay",
+        "fgcolor": "#ffffff",
+    },
+}
 
 
 def colour(index: int) -> str:

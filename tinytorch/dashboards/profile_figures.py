@@ -11,7 +11,7 @@ from tinytorch.dashboards.results import ProfileResult
 from tinytorch.dashboards.roofline_figure import roofline, roofline_axes
 from tinytorch.dashboards.time_figures import icicle, longest_bar_ns, op_time_bars
 
-
+_ROWS = 6
 _HEIGHT = 285  # two rows of charts and the words above them fit a laptop's screen
 
 
@@ -34,6 +34,7 @@ def profile_figures(
     bars = op_time_bars(
         now.regions,
         baseline=before.regions if before else (),
+        rows=_ROWS,
         limit_ns=max(longest_bar_ns(profile.regions) for profile in compared),
     )
     memory = memory_timeline(

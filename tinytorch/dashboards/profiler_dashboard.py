@@ -53,14 +53,16 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         self._settings = MeasuredSettings(measure)
         self.error: Exception | None = None
         self._figures: list[go.Figure] = []
+        self._sentences: list[str] = []
         self._record: DisplayHandle | None = None
         self._model = _choice(ipywidgets.Dropdown, "model", models)
         self._batch = _choice(ipywidgets.SelectionSlider, "batch size", batch_sizes)
         self._length = _choice(ipywidgets.SelectionSlider, "sequence length", sequence_lengths)
         self._words = ipywidgets.HTML().add_class("tinytorch-words")
         self._charts = [Chart() for _ in range(_CHARTS)]
+        self._grid = _grid(self._charts)
         super().__init__(
-            [self._control_row(), self._words, _grid(self._charts)],
+            [self._control_row(), self._words, self._grid],
             layout=ipywidgets.Layout(width="100%"),
         )
         self.add_class("tinytorch-dashboard")
@@ -69,9 +71,10 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         self._follow()
 
     def _control_row(self) -> ipywidgets.HBox:
-        again = ipywidgets.Button(description="measure again")
+        narrow = ipywidgets.Layout(width="9em")
+        again = ipywidgets.Button(description="measure again", layout=narrow)
         again.on_click(lambda button: self._follow(again=True))
-        baseline = ipywidgets.Button(description="use as baseline")
+        baseline = ipywidgets.Button(description="use as baseline", layout=narrow)
         baseline.on_click(lambda button: self._rebase())
         return ipywidgets.HBox(
             [self._model, self._batch, self._length, again, baseline],
@@ -87,28 +90,9 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         """Return the four figures last drawn; none where nothing could be measured."""
         return list(self._figures)
 
-    def _measured_figures(self, again: bool) -> list[go.Figure]:
-        self._settings.choose(self.setting, again=again)
-        now, before = self._settings.now(), self._settings.baseline()
-        return profile_figures(
-            now.result,
-            before.result,
-            self._settings.compared(),
-        )
-
     def words(self) -> list[str]:
         """Return what the charts say: what changed, the bottleneck, the memory, what to try."""
-        if self.error is not None:
-            return [_error_in_words(self.error, self.setting)]
-        now, before = self._settings.now(), self._settings.baseline()
-        change = change_words(before.result, now.result, before.setting.in_words())
-        sentences = [
-            f"{now.setting.in_words()}: {change}",
-            bottleneck_words(now.result),
-            memory_words(now.result),
-            next_words(now.result),
-        ]
-        return [sentence for sentence in sentences if sentence]
+        return list(self._sentences)
 
     def _rebase(self) -> None:
         if self._figures:
@@ -117,17 +101,21 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
 
     def _follow(self, again: bool = False) -> None:
         """Measure what the controls say and draw it; show an error of the measured code."""
-        self._words.value = f"<div><b>measuring {escape(self.setting.in_words())} …</b></div>"
+        self._words.value = f"<b>measuring {escape(self.setting.in_words())} …</b>"
         self.error = None
         try:
-            self._figures = self._measured_figures(again)
+            self._settings.choose(self.setting, again=again)
+            figures, sentences = _drawn(self._settings)
         except Exception as error:  # whatever the student's code raises is shown, not hidden
             self.error = error
-            self._words.value = _error_as_html(error, self.setting)
+            self._sentences = [_error_in_words(error, self.setting)]
+            self._words.value = _error_as_html(error, self._sentences[0], bool(self._figures))
         else:
-            for chart, figure in zip(self._charts, self._figures, strict=True):
+            self._figures, self._sentences = figures, sentences
+            self._grid.layout.display = None
+            for chart, figure in zip(self._charts, figures, strict=True):
                 chart.draw(figure)
-            self._words.value = _words_as_html(self.words())
+            self._words.value = _words_as_html(sentences)
         if self._record is not None:
             self._record.update(self._record_bundle(), raw=True)  # type: ignore[no-untyped-call]
 
@@ -155,10 +143,11 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         """Return what a saved notebook keeps: the widget itself is blank without its kernel."""
         words = " ".join(self.words())
         tables = [html_table(title_of(f), table_of(f)) for f in self.figures() if table_of(f)]
-        details = f"<details><summary>As tables</summary>{''.join(tables)}</details>"
+        details = f"<details><summary>The charts as tables</summary>{''.join(tables)}</details>"
         return {
             "text/plain": f"{self._title()}. {words}",
-            "text/html": f"<p>{escape(words)}</p>{details if tables else ''}",
+            "text/html": f'<div class="tinytorch-record"><p>{escape(words)}</p>'
+            f"{details if tables else ''}</div>",
         }
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -171,6 +160,20 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         self._record = record
 
 
+def _drawn(settings: MeasuredSettings) -> tuple[list[go.Figure], list[str]]:
+    """Return the figures and the sentences of the current setting beside its baseline."""
+    now, before = settings.now(), settings.baseline()
+    change = change_words(before.result, now.result, before.setting.in_words())
+    sentences = [
+        f"{now.setting.in_words()}: {change}",
+        bottleneck_words(now.result),
+        memory_words(now.result),
+        next_words(now.result),
+    ]
+    figures = profile_figures(now.result, before.result, settings.compared())
+    return figures, [sentence for sentence in sentences if sentence]
+
+
 def _choice(control: Any, description: str, values: Iterable[Any]) -> Any:
     options = list(values)
     if not options:
@@ -180,20 +183,23 @@ def _choice(control: Any, description: str, values: Iterable[Any]) -> Any:
         options=options,
         description=description,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="19em" if is_slider else "15em", margin="0 1.5em 0 0"),
+        layout=ipywidgets.Layout(width="21em" if is_slider else "15em", margin="0 1em 0 0"),
         **({"continuous_update": False} if is_slider else {}),
     )
 
 
 def _grid(charts: list[Chart]) -> ipywidgets.GridBox:
     columns = "repeat(auto-fit, minmax(min(100%, max(26em, 40%)), 1fr))"  # at most two
-    layout = ipywidgets.Layout(grid_template_columns=columns, width="100%", grid_gap="0 1em")
+    layout = ipywidgets.Layout(
+        grid_template_columns=columns, width="100%", grid_gap="0 1em", display="none"
+    )
     return ipywidgets.GridBox(charts, layout=layout)
 
 
 def _words_as_html(sentences: list[str]) -> str:
     first, *others = sentences
-    return f"<div><b>{escape(first)}</b></div><div>{escape(' '.join(others))}</div>"
+    rest = escape(" ".join(others))
+    return f"<b>{escape(first)}</b><br>{rest}"
 
 
 def _error_in_words(error: Exception, setting: Setting) -> str:
@@ -204,10 +210,12 @@ def _error_in_words(error: Exception, setting: Setting) -> str:
     return f"Measuring {setting.in_words()} raised {type(error).__name__}{place}: {error}"
 
 
-def _error_as_html(error: Exception, setting: Setting) -> str:
+def _error_as_html(error: Exception, words: str, charts_are_older: bool) -> str:
     trace = "".join(traceback.format_exception(error))
+    older = (
+        "<br>The charts show the last setting that could be measured." if charts_are_older else ""
+    )
     return (
-        f'<div class="tinytorch-error"><p><b>{escape(_error_in_words(error, setting))}</b></p>'
-        "<p>The charts show the last setting that could be measured.</p>"
+        f'<div class="tinytorch-error"><b>{escape(words)}</b>{older}'
         f"<details><summary>Traceback</summary><pre>{escape(trace)}</pre></details></div>"
     )

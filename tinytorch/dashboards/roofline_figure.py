@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
 from tinytorch.dashboards import palette
@@ -62,13 +63,15 @@ def roofline(
         A figure with its words and table inside.
     """
     axes = axes or roofline_axes(ceilings, [*points, *baseline_points])
-    figure = go.Figure(layout=base_layout(title))
+    measured = f"{short(ceilings.gigabytes_per_second)} GB/s, {short(ceilings.gflops)} GFLOP/s"
+    figure = go.Figure(layout=base_layout(f"{title} ({measured})"))
     _add_roof(figure, ceilings, axes)
     _add_baseline(figure, baseline_points, baseline_name)
     places = free_places(
         [(point.intensity, point.gflops, shortened(point.name, 20)) for point in points],
         axes.intensity,
         axes.gflops,
+        avoid=list(zip(*_roof(ceilings, np.geomspace(*axes.intensity, 120)), strict=True)),
     )
     for bound, index in _BOUNDS:
         chosen = [i for i, p in enumerate(points) if p.bound == bound and _is_drawable(p)]
@@ -88,15 +91,21 @@ def _is_drawable(point: RooflinePoint) -> bool:
 def _add_roof(figure: go.Figure, ceilings: Ceilings, axes: Axes) -> None:
     low, high = axes.intensity
     ridge = ceilings.gflops / ceilings.gigabytes_per_second
-    reached = [at for at in (low, ridge, high) if low <= at <= high]
+    intensities, heights = _roof(ceilings, np.array([low, min(max(ridge, low), high), high]))
     figure.add_scatter(
-        x=reached,
-        y=[min(ceilings.gflops, at * ceilings.gigabytes_per_second) for at in reached],
+        x=intensities,
+        y=heights,
         mode="lines",
         line={"color": palette.colour(2), "width": 3},
-        name=f"roof: {short(ceilings.gigabytes_per_second)} GB/s, {short(ceilings.gflops)} GFLOP/s",
+        name="roof",
         hovertemplate="%{x:.3g} operations a byte: at most %{y:.3g} GFLOP/s<extra></extra>",
     )
+
+
+def _roof(ceilings: Ceilings, intensities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower of the two ceilings at each intensity."""
+    slope = intensities * ceilings.gigabytes_per_second
+    return intensities, np.minimum(slope, ceilings.gflops)
 
 
 def _add_baseline(figure: go.Figure, points: Sequence[RooflinePoint], name: str) -> None:
@@ -135,6 +144,7 @@ def _add_points(
         text=[shortened(points[i].name, 20) if places[i] else "" for i in chosen],
         textposition=[places[i] or "top center" for i in chosen],
         textfont={"size": 12},
+        cliponaxis=False,
         customdata=[[points[i].name, format_ns(points[i].seconds * 1e9)] for i in chosen],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<br>%{x:.3g} operations a byte, "
         "%{y:.3g} GFLOP/s<extra>" + bound + "-bound</extra>",

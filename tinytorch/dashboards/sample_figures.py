@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from tinytorch.dashboards import palette
 from tinytorch.dashboards.captions import set_caption
-from tinytorch.dashboards.layout import axis, base_layout, log_axis, shortened
+from tinytorch.dashboards.layout import axis, base_layout, log_axis, padded, shortened
 from tinytorch.dashboards.units import short
 
 Log = bool | Literal["x", "y", "xy"]
@@ -47,7 +47,9 @@ def distribution(
     for index, (name, samples) in enumerate(rows):
         _add_row(figure, index, name, np.asarray(samples, dtype=float))
     figure.update_layout(
-        xaxis=log_axis(x_title, limits) if log else axis(x_title, range=limits),
+        xaxis=log_axis(x_title, limits or padded(v for _, samples in rows for v in samples))
+        if log
+        else axis(x_title, range=limits),
         yaxis=axis(
             "",
             tickvals=list(range(len(rows))),
@@ -142,9 +144,15 @@ def scaling_curve(
             marker={"symbol": palette.symbol(index), "size": 8},
             hovertemplate=f"%{{x:.4g}}: %{{y:.4g}}<extra>{name}</extra>",
         )
+    xs = [x for points in series.values() for x, _ in points]
+    ys = [y for points in series.values() for _, y in points]
     figure.update_layout(
-        xaxis=_curve_axis(x_title, "x" in logarithmic, x_limits, from_zero=False),
-        yaxis=_curve_axis(y_title, "y" in logarithmic, y_limits, from_zero=True),
+        xaxis=log_axis(x_title, x_limits or padded(xs), measured=xs)
+        if "x" in logarithmic
+        else axis(x_title, range=x_limits),
+        yaxis=log_axis(y_title, y_limits or padded(ys))
+        if "y" in logarithmic
+        else _from_zero(y_title, y_limits),
     )
     table = [
         {"series": name, x_title: short(x), y_title: short(y)}
@@ -155,14 +163,8 @@ def scaling_curve(
     return set_caption(figure, f"{title}: {words}.", table)
 
 
-def _curve_axis(
-    title: str, logarithmic: bool, limits: Limits | None, *, from_zero: bool
-) -> dict[str, Any]:
-    if logarithmic:
-        # Less than two decades have too few powers of ten to read: plotly's own ticks then.
-        return log_axis(title, limits, dtick=None, exponentformat="SI", nticks=8)
-    options: dict[str, Any] = {"range": limits} if limits else {}
-    return axis(title, **({"rangemode": "tozero"} if from_zero and not limits else {}), **options)
+def _from_zero(title: str, limits: Limits | None) -> dict[str, Any]:
+    return axis(title, range=limits) if limits else axis(title, rangemode="tozero")
 
 
 def _growth_in_words(name: str, points: Sequence[tuple[float, float]]) -> str:
@@ -198,11 +200,13 @@ def histogram(
         limits = (min(float(a.min()) for a in filled), max(float(a.max()) for a in filled))
     edges = np.histogram_bin_edges(np.zeros(0), bins=bins, range=limits)
     figure = go.Figure(layout=base_layout(title, legend=len(arrays) > 1))
-    for index, (name, array) in enumerate(arrays.items()):
-        _add_outline(figure, index, name, np.histogram(array, bins=edges)[0], edges, log)
+    counts = {name: np.histogram(array, bins=edges)[0] for name, array in arrays.items()}
+    most = max([2, *(int(count.max()) for count in counts.values())])
+    for index, (name, count) in enumerate(counts.items()):
+        _add_outline(figure, index, name, count, edges, log)
     figure.update_layout(
         xaxis=axis(x_title, range=limits),
-        yaxis=log_axis("values") if log else axis("values", rangemode="tozero"),
+        yaxis=log_axis("values", (0.8, 1.5 * most)) if log else _from_zero("values", None),
     )
     table = [_spread_row(name, array) for name, array in arrays.items()]
     words = "; ".join(

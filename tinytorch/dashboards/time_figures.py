@@ -56,10 +56,7 @@ def op_time_bars(
             x=[before.get(name, 0.0) / unit.size for name in names],
             orientation="h",
             name=baseline_name,
-            marker={
-                "color": palette.BASELINE,
-                "pattern": {"shape": palette.BASELINE_PATTERN, "size": 6, "solidity": 0.25},
-            },
+            marker=palette.BASELINE_BAR,
             hovertemplate="%{y}: %{x:.4g} " + unit.name + "<extra>" + baseline_name + "</extra>",
         )
     figure.add_bar(

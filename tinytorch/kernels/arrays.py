@@ -35,10 +35,11 @@ def row_sums(x: Array) -> Array:
 
     A product with a vector of ones: BLAS reads memory several times faster than `np.sum`.
     """
-    if x.dtype.kind != "f" or not x.flags.c_contiguous:
+    length = x.shape[-1]
+    if x.dtype.kind != "f" or length == 0 or not x.flags.c_contiguous:
         result: Array = np.add.reduce(x, axis=-1)
         return result
-    return x @ filled_vector(x.shape[-1], 1.0, x.dtype)
+    return x.reshape(-1, length).dot(filled_vector(length, 1.0, x.dtype)).reshape(x.shape[:-1])
 
 
 def blas_ready(x: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinytorch.kernels.arrays import Array
 
-CHUNK = 1 << 14
+CHUNK = 1 << 15
 """Elements updated at a time, so that the intermediate results stay in the nearest cache."""
 
 
@@ -48,7 +48,8 @@ class OptimizerSteps:
         """
         if velocity is None:
             for p, g in _chunks(parameter, gradient):
-                p -= lr * (g + weight_decay * p if weight_decay else g)
+                change = np.multiply(g + weight_decay * p if weight_decay else g, lr)
+                np.subtract(p, change, p)
             return (parameter,)
         for p, g, v in _chunks(parameter, gradient, velocity):
             direction = g + weight_decay * p if weight_decay else g

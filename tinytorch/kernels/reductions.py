@@ -1,13 +1,16 @@
 """Operations that remove axes."""
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array, floating, row_sums
+from tinytorch.kernels.arrays import Array, filled_vector, floating, row_sums
 
 Axis: TypeAlias = int | tuple[int, ...] | None
+
+_add: Any = np.add.reduce
+_maximum: Any = np.maximum.reduce
 
 
 def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
@@ -23,10 +26,12 @@ class Reductions:
 
     def sum(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
         """Sum; integers and bools add up to int64."""
-        if x.ndim > 1 and (axis == -1 or axis == x.ndim - 1):
-            total = row_sums(x)
-            return total[..., None] if keepdims else total
-        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims))
+        if x.ndim > 1 and not keepdims and x.dtype.kind == "f":
+            if axis == x.ndim - 1:
+                return row_sums(x)
+            if axis == 0 and x.ndim == 2:
+                return filled_vector(x.shape[0], 1, x.dtype).dot(x)
+        return np.asarray(_add(x, axis=axis, keepdims=keepdims))
 
     def mean(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
         """Arithmetic mean; integers give float32."""
@@ -36,7 +41,7 @@ class Reductions:
 
     def max(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
         """Largest value."""
-        return np.asarray(np.max(x, axis=axis, keepdims=keepdims))
+        return np.asarray(_maximum(x, axis=axis, keepdims=keepdims))
 
     def max_grad(self, g: Array, x: Array, y: Array, *, axis: Axis) -> Array:
         """Gradient of `max`: g and y keep the removed axes as 1; equal values share."""

@@ -1,8 +1,18 @@
 """Softmax, its logarithm, and cross entropy."""
 
+from functools import lru_cache
+
 import numpy as np
 
-from tinytorch.kernels.arrays import Array, floating
+from tinytorch.kernels.arrays import Array, filled_vector, floating
+
+
+@lru_cache(maxsize=16)
+def row_starts(rows: int, width: int) -> Array:
+    """Where each row of a (rows, width) array starts in memory, counted in elements; read-only."""
+    starts = np.arange(rows) * width
+    starts.setflags(write=False)
+    return starts
 
 
 class Softmax:
@@ -46,20 +56,20 @@ class Softmax:
         Returns:
             The mean, shape (), and the probabilities (N, V) that the gradient needs.
         """
-        rows = np.arange(logits.shape[0])
+        count, width = logits.shape
         shifted: Array = np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True))
-        at_target = shifted[rows, targets]  # (N,)
+        at_target = shifted.take(row_starts(count, width) + targets)  # (N,)
         probabilities = np.exp(shifted, out=shifted)
-        totals = np.add.reduce(probabilities, axis=1, keepdims=True)
-        probabilities /= totals
-        losses = np.log(totals[:, 0])
+        totals = probabilities.dot(filled_vector(width, 1, logits.dtype))  # (N,)
+        probabilities /= totals[:, None]
+        losses = np.log(totals, out=totals)
         losses -= at_target
-        return np.asarray(np.add.reduce(losses) / logits.dtype.type(len(rows))), probabilities
+        return np.asarray(np.add.reduce(losses) / logits.dtype.type(count)), probabilities
 
     def cross_entropy_grad(self, g: Array, probabilities: Array, targets: Array) -> Array:
         """Gradient of `cross_entropy` for the logits: (probabilities - one-hot) * g / N."""
-        count = probabilities.shape[0]
-        scale = probabilities.dtype.type(g / count)
+        count, width = probabilities.shape
+        scale = np.asarray(g / count, probabilities.dtype)
         result: Array = np.multiply(probabilities, scale)
-        result[np.arange(count), targets] -= scale
+        result.reshape(-1)[row_starts(count, width) + targets] -= scale
         return result

@@ -64,7 +64,9 @@ def sync_findings(course: Course) -> list[str]:
         for path in (course.source(lesson), course.release(lesson), course.exported(lesson)):
             if path.exists():
                 text = course.relative(course.text(lesson))
-                findings.append(f"{course.relative(path)} has no {text} it is made from: delete it.")
+                findings.append(
+                    f"{course.relative(path)} has no {text} it is made from: delete it."
+                )
     return findings
 
 

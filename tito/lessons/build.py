@@ -31,6 +31,23 @@ def built(course: Course, lesson: Lesson) -> bytes:
     return nb.to_bytes(lesson_notebook(read_lesson(text, course.relative(text))))
 
 
+def current_source(course: Course, lesson: Lesson) -> bytes:
+    """The notebook file's bytes, once it is sure that it is what the text gives today.
+
+    Raises:
+        CourseError: It is missing or out of date.
+    """
+    path = course.source(lesson)
+    fix = f"Run `tito build {lesson.number}` first."
+    if not path.is_file():
+        raise CourseError(f"{course.relative(path)} is missing.", fix)
+    content = path.read_bytes()
+    if content != built(course, lesson):
+        text = course.relative(course.text(lesson))
+        raise CourseError(f"{course.relative(path)} is older than {text}.", fix)
+    return content
+
+
 def refuse_stray_files(course: Course, lesson: Lesson) -> None:
     """Refuse Python files beside the notebook: nbgrader copies them to students.
 

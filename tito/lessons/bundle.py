@@ -17,28 +17,53 @@ from tito.lessons.given import package_files
 from tito.lessons.lock import students_lock
 
 NAME = "tinytorch-optimization"
-_STUDENT_PACKAGES = (
-    "numpy ipywidgets anywidget plotly jupyterlab ipykernel typer rich threadpoolctl ruff hatchling"
-).split()
+_STUDENT_PACKAGES = [
+    "numpy",
+    "ipywidgets",
+    "anywidget",
+    "plotly",
+    "jupyterlab",
+    "ipykernel",
+    "typer",
+    "rich",
+    "threadpoolctl",
+    "ruff",
+    "hatchling",
+]
 # A student's tito: nothing that builds, releases, grades or knows where answers are.
 _STUDENT_TITO = [
     "tito/__init__.py",
     "tito/cli.py",
     "tito/course.py",
     "tito/doctor.py",
-    "tito/doctor_probes.py",
     "tito/lab.py",
     "tito/testing.py",
-    *(
-        f"tito/lessons/{name}.py"
-        for name in (
-            "__init__ atomic check check_run check_table check_worker expected export "
-            "nbgrader_settings notebook percent roles ruff status student_commands stub"
-        ).split()
-    ),
+    "tito/lessons/__init__.py",
+    "tito/lessons/atomic.py",
+    "tito/lessons/check.py",
+    "tito/lessons/check_run.py",
+    "tito/lessons/check_table.py",
+    "tito/lessons/check_worker.py",
+    "tito/lessons/expected.py",
+    "tito/lessons/export.py",
+    "tito/lessons/nbgrader_settings.py",
+    "tito/lessons/notebook.py",
+    "tito/lessons/percent.py",
+    "tito/lessons/roles.py",
+    "tito/lessons/ruff.py",
+    "tito/lessons/status.py",
+    "tito/lessons/student_commands.py",
+    "tito/lessons/stub.py",
 ]
 _TEMPLATES = Path(__file__).parent / "student_files"
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say, so that equal content is equal bytes
+_ZIP_TIME = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the earliest a zip can say, so that equal content is equal bytes
 
 
 @dataclass
@@ -113,20 +138,21 @@ def _tool_files(course: Course) -> Iterator[tuple[str, bytes]]:
 
 def _project_files(course: Course) -> Iterator[tuple[str, bytes]]:
     project = tomllib.loads(_required(course.root / "pyproject.toml", "pyproject.toml").decode())
-    wanted = [
-        line
-        for line in [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-        if _name(line) in _STUDENT_PACKAGES
+    declared = [
+        *project["project"]["dependencies"],
+        *project["build-system"]["requires"],
+        *project.get("dependency-groups", {}).get("dev", []),
     ]
-    missing = sorted(set(_STUDENT_PACKAGES) - {_name(line) for line in wanted})
+    wanted = {_name(line): line for line in declared if _name(line) in _STUDENT_PACKAGES}
+    missing = sorted(set(_STUDENT_PACKAGES) - wanted.keys())
     if missing:
         raise CourseError(
             f"pyproject.toml does not list {', '.join(missing)}, which students need.",
-            "Add them to [project] dependencies.",
+            "Add them there.",
         )
-    listed = "".join(f'    "{line}",\n' for line in sorted(wanted))
+    listed = "".join(f'    "{line}",\n' for line in sorted(wanted.values()))
     for name in ("Makefile", "README.md", "pyproject.toml"):
-        template = (_TEMPLATES / name).read_text(encoding="utf-8")
+        template = (_TEMPLATES / f"{name}.template").read_text(encoding="utf-8")
         filled = template.replace("{version}", project["project"]["version"])
         yield name, filled.replace("{dependencies}", listed).encode()
     lock = students_lock(course.root / "requirements.lock", _STUDENT_PACKAGES)
@@ -173,4 +199,3 @@ def _write_zip(path: Path, files: dict[str, bytes]) -> None:
             entry.create_system = 3  # Unix, whatever system writes it
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content, compresslevel=9)
-

@@ -176,6 +176,5 @@ def shown_by_lesson(
     return [
         Leak(file, secret, " ".join(sorted(secret.grams & shown)[0]))
         for secret in own
-        if secret.kind != "hidden tests"
-        and len(secret.grams & shown) > _MOSTLY * len(secret.grams)
+        if secret.kind != "hidden tests" and len(secret.grams & shown) > _MOSTLY * len(secret.grams)
     ]

@@ -91,8 +91,10 @@ def parse_percent(text: str, shown: str) -> list[TextCell]:
     lines = text.replace("\r\n", "\n").split("\n")
     starts = [number for number, line in enumerate(lines) if _MARKER.match(line)]
     problems = _check_preamble(lines, starts[0] if starts else len(lines))
-    if not starts:
+    if not starts and not problems:
         problems.append(Problem(1, "whole file", "there is no cell.", "Open one with `# %%`."))
+    if not starts:
+        raise LessonRefusedError(shown, problems)
     cells: list[TextCell] = []
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         kind, metadata, mistakes = _parse_marker(lines[start], start + 1)

@@ -10,7 +10,7 @@ from tito.course import Course, CourseError, Lesson
 from tito.lessons import nbgrader_settings as settings
 from tito.lessons import notebook as nb
 from tito.lessons.atomic import write_atomically
-from tito.lessons.build import refuse_stray_files
+from tito.lessons.build import current_source, refuse_stray_files
 
 
 def release(course: Course, lesson: Lesson) -> bool:
@@ -20,15 +20,11 @@ def release(course: Course, lesson: Lesson) -> bool:
         Whether the file changed.
 
     Raises:
-        CourseError: There is no instructor's notebook, or nbgrader refused it.
+        CourseError: The instructor's notebook is missing or out of date, or nbgrader refused it.
     """
     refuse_stray_files(course, lesson)
-    source = course.source(lesson)
-    if not source.is_file():
-        raise CourseError(
-            f"{course.relative(source)} is missing.", f"Run `tito build {lesson.number}` first."
-        )
-    return write_atomically(course.release(lesson), released(source.read_bytes(), lesson))
+    source = current_source(course, lesson)
+    return write_atomically(course.release(lesson), released(source, lesson))
 
 
 def released(source: bytes, lesson: Lesson) -> bytes:

@@ -17,16 +17,24 @@ LessonOrAll = Annotated[
 ]
 # Options of these commands belong to their own modules, which are slow to import: the wrapper
 # passes everything on, `--help` included.
-_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_PASS_ON = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": list[str](),
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (build, release, bundle, audit):
-        app.command(command.__name__, rich_help_panel="Write lessons")(command)
-    for command in (grade, demo, contract):
-        app.command(command.__name__, rich_help_panel="Grade", context_settings=_PASS_ON)(command)
-    app.command("train-zoo", rich_help_panel="Write lessons", context_settings=_PASS_ON)(train_zoo)
+    write, grading = "Write lessons", "Grade"
+    app.command("build", rich_help_panel=write)(build)
+    app.command("release", rich_help_panel=write)(release)
+    app.command("bundle", rich_help_panel=write)(bundle)
+    app.command("audit", rich_help_panel=write)(audit)
+    app.command("train-zoo", rich_help_panel=write, context_settings=_PASS_ON)(train_zoo)
+    app.command("grade", rich_help_panel=grading, context_settings=_PASS_ON)(grade)
+    app.command("demo", rich_help_panel=grading, context_settings=_PASS_ON)(demo)
+    app.command("contract", rich_help_panel=grading, context_settings=_PASS_ON)(contract)
 
 
 def build(lesson: LessonOrAll = None) -> None:

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tito.course import Course, CourseError, Lesson, find_course, find_lesson
+
 LessonGiven = Annotated[
-    str, typer.Argument(metavar="LESSON", help="Number or name: 14, profiling, 14_profiling.")
+    str | None,
+    typer.Argument(metavar="[LESSON]", help="Number or name; every lesson when left out."),
 ]
 NotebookGiven = Annotated[
     Path | None,
@@ -28,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    lesson: LessonGiven,
+    lesson: LessonGiven = None,
     notebook: NotebookGiven = None,
     deadline: Annotated[
         float, typer.Option(min=0.1, help="Seconds a single cell may take.", metavar="SECONDS")
@@ -44,20 +47,22 @@ def check(
 
     Example: [bold]tito check 14[/bold]
     """
-    from tito.course import find_course, find_lesson
     from tito.lessons.check import PASSED
-    from tito.lessons.check import check as run_check
+    from tito.lessons.check import check as run
     from tito.lessons.check_table import show
 
-    chosen = find_lesson(lesson)
-    reports = run_check(find_course(), chosen, notebook, deadline, all_cells)
-    show(chosen, reports)
-    if any(report.state != PASSED for report in reports if report.tests):
+    course, chosen = _chosen(lesson, notebook)
+    good = True
+    for each in chosen:
+        reports = run(course, each, notebook, deadline, all_cells)
+        show(each, reports)
+        good &= all(report.state == PASSED for report in reports if report.tests)
+    if not good:
         raise typer.Exit(1)
 
 
 def export(
-    lesson: LessonGiven,
+    lesson: LessonGiven = None,
     notebook: NotebookGiven = None,
     to: Annotated[
         Path | None,
@@ -72,16 +77,30 @@ def export(
     """
     from rich.console import Console
 
-    from tito.course import find_course, find_lesson
-    from tito.lessons.export import export as run_export
+    from tito.lessons.export import export as run
 
-    course, chosen = find_course(), find_lesson(lesson)
-    result = run_export(course, chosen, notebook, to)
+    if to is not None and lesson is None:
+        raise CourseError("--to needs a lesson.", "As in `tito export 14 --to FILE`.")
+    course, chosen = _chosen(lesson, notebook)
     console = Console()
-    console.print(f"Wrote {course.relative(to or course.exported(chosen))}.", highlight=False)
-    if result.unfinished:
-        names = ", ".join(result.unfinished)
-        console.print(f"[yellow]Not written yet[/yellow], so calling it fails: {names}.")
+    for each in chosen:
+        result = run(course, each, notebook, to)
+        console.print(f"Wrote {course.relative(to or course.exported(each))}.", highlight=False)
+        if result.unfinished:
+            names = ", ".join(result.unfinished)
+            console.print(f"[yellow]Not written yet[/yellow], so calling it fails: {names}.")
+
+
+def _chosen(given: str | None, notebook: Path | None) -> tuple[Course, list[Lesson]]:
+    """The course and the lessons meant; a notebook named by hand needs its lesson named."""
+    course = find_course()
+    if notebook is None:
+        return course, course.chosen(given)
+    if given is None:
+        raise CourseError(
+            "--notebook needs a lesson.", "As in `tito check 14 --notebook my_copy.ipynb`."
+        )
+    return course, [find_lesson(given)]
 
 
 def status() -> None:
@@ -89,7 +108,6 @@ def status() -> None:
 
     Example: [bold]tito status[/bold]
     """
-    from tito.course import find_course
     from tito.lessons.status import show
 
     show(find_course())

@@ -1,0 +1,1 @@
+"""From submitted notebooks to marks: confined execution, nbgrader's gradebook, the contract."""
