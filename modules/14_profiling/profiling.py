@@ -47,6 +47,8 @@ from tinytorch.models import GPT
 # %%
 import tempfile
 
+import threadpoolctl
+
 from tinytorch import dashboards, optim, zoo
 from tinytorch.data import digits, python_docs
 from tinytorch.models import MLP, GPTConfig, SmallCNN
@@ -56,6 +58,11 @@ from tito.testing import FakeClock, assert_close, assert_int, counted, expect_er
 def hooks_in(model: nn.Module) -> int:
     """Hooks registered anywhere in a model. A tool that measures must leave none behind."""
     return sum(len(m._hooks or ()) + len(m._pre_hooks or ()) for m in model.modules())
+
+
+# One BLAS thread: with two, each waits for the other, and any other program on the machine makes
+# both wait. Times then differ by factors, and you would study the scheduler.
+blas_threads = threadpoolctl.threadpool_limits(limits=1)
 
 
 # %% [markdown]

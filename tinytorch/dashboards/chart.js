@@ -26,6 +26,10 @@ const themed = (figure) => {
 const speak = (root) => {
   const words = root.querySelector(".tinytorch-words .widget-html-content");
   if (words) words.setAttribute("aria-live", "polite");
+  // JupyterLab would take the arrow keys and walk to the next cell.
+  for (const control of root.querySelectorAll("select, [role=slider]")) {
+    control.setAttribute("data-lm-suppress-shortcuts", "true");
+  }
   for (const widget of root.querySelectorAll(".widget-slider")) {
     const label = widget.querySelector(".widget-label");
     const readout = widget.querySelector(".widget-readout");

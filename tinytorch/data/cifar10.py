@@ -99,9 +99,7 @@ def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return records[:, 1:].reshape(-1, *IMAGE_SHAPE), labels
 
 
-def check_archive(
-    archive: Path, md5: str = ARCHIVE_MD5, sha256: str = ARCHIVE_SHA256
-) -> None:
+def check_archive(archive: Path, md5: str = ARCHIVE_MD5, sha256: str = ARCHIVE_SHA256) -> None:
     """Make sure that an archive is the published one, byte for byte.
 
     Raises:

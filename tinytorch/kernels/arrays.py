@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 """What a kernel takes and returns: a NumPy array of any shape and dtype."""
 
 LARGEST_CACHED_VECTOR = 1 << 16
@@ -39,7 +39,8 @@ def row_sums(x: Array) -> Array:
     if x.dtype.kind != "f" or length == 0 or not x.flags.c_contiguous:
         result: Array = np.add.reduce(x, axis=-1)
         return result
-    return x.reshape(-1, length).dot(filled_vector(length, 1.0, x.dtype)).reshape(x.shape[:-1])
+    sums: Array = x.reshape(-1, length).dot(filled_vector(length, 1, x.dtype))
+    return sums.reshape(x.shape[:-1])
 
 
 def blas_ready(x: Array) -> Array:

@@ -122,8 +122,8 @@ class Elementwise:
     def relu(self, x: Array) -> Array:
         """max(x, 0).
 
-        NumPy compares two rows three times as fast as a row and a number. So a large array is taken as
-        rows of equal length, and compared with a row of zeros.
+        NumPy compares two rows three times as fast as a row and a number. So a large array is taken
+        as rows of equal length, each compared with a row of zeros.
         """
         length = min(x.size & -x.size, LONGEST_ROW)  # a power of two that divides the size
         if length < SHORTEST_ROW or not x.flags.c_contiguous:

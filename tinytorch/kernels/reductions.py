@@ -30,7 +30,8 @@ class Reductions:
             if axis == x.ndim - 1:
                 return row_sums(x)
             if axis == 0 and x.ndim == 2:
-                return filled_vector(x.shape[0], 1, x.dtype).dot(x)
+                result: Array = filled_vector(x.shape[0], 1, x.dtype).dot(x)
+                return result
         return np.asarray(_add(x, axis=axis, keepdims=keepdims))
 
     def mean(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinytorch import nn
 from tinytorch.autograd import no_grad
+from tinytorch.evaluation_mode import evaluating
 from tinytorch.functional import Ids
 from tinytorch.models.gpt import GPT
 from tinytorch.tensor import Tensor
@@ -56,7 +56,7 @@ def generate(
     prompt_length = batch.shape[1]
     ids = np.empty((batch.shape[0], prompt_length + max_new_tokens), np.int64)  # (B, T + new)
     ids[:, :prompt_length] = batch
-    with _evaluating(model):
+    with evaluating(model):
         for end in range(prompt_length, ids.shape[1]):
             if cache is None:
                 seen = ids[:, max(0, end - model.config.block_size) : end]
@@ -109,15 +109,3 @@ def _check_room(model: GPT, cache: Sequence[nn.LayerCache], length: int, new: in
             f"{stored} cached, {length} prompt and {new} new tokens need {needed} positions, and the "
             f"model's block_size is {model.config.block_size}; ask for fewer or go without a cache"
         )
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each module has its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -38,7 +38,9 @@ class GPTConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
             if getattr(self, name) < 1:
-                raise ValueError(f"GPTConfig: {name} is {getattr(self, name)}; it must be 1 or more")
+                raise ValueError(
+                    f"GPTConfig: {name} is {getattr(self, name)}; it must be 1 or more"
+                )
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"GPTConfig: n_embd {self.n_embd} cannot be shared by {self.n_head} heads; it must be "

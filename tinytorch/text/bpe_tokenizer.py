@@ -53,7 +53,9 @@ class BPETokenizer:
                     f"{BYTE_VALUES + number - 1} exist before it"
                 )
             if (left, right) in self._ranks:
-                raise ValueError(f"merges {self._ranks[left, right]} and {number} are the same pair")
+                raise ValueError(
+                    f"merges {self._ranks[left, right]} and {number} are the same pair"
+                )
             self._ranks[left, right] = number
             self._bytes.append(self._bytes[left] + self._bytes[right])
         self._remembered: dict[str, list[int]] = {}
@@ -107,7 +109,9 @@ class BPETokenizer:
             for pair in merges
         )
         if not is_list_of_pairs:
-            raise ValueError(f"{path} has no list of merges; write it again with BPETokenizer.save()")
+            raise ValueError(
+                f"{path} has no list of merges; write it again with BPETokenizer.save()"
+            )
         return cls(merges)
 
     def _encode_chunk(self, chunk: str) -> list[int]:
@@ -116,11 +120,16 @@ class BPETokenizer:
             return known
         ids = list(to_bytes(chunk))
         while len(ids) > 1:
-            rank = min(self._ranks.get(pair, len(self.merges)) for pair in zip(ids, ids[1:], strict=False))
+            rank = min(
+                self._ranks.get(pair, len(self.merges)) for pair in zip(ids, ids[1:], strict=False)
+            )
             if rank == len(self.merges):
                 break
             ids = joined(ids, self.merges[rank], BYTE_VALUES + rank)
-        if len(chunk) <= LONGEST_REMEMBERED_CHUNK and len(self._remembered) < MOST_REMEMBERED_CHUNKS:
+        if (
+            len(chunk) <= LONGEST_REMEMBERED_CHUNK
+            and len(self._remembered) < MOST_REMEMBERED_CHUNKS
+        ):
             self._remembered[chunk] = ids
         return ids
 

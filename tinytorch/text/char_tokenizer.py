@@ -32,7 +32,9 @@ class CharTokenizer:
                 "CharTokenizer.from_text() makes one from a text"
             )
         if unknown is not None and (len(unknown) != 1 or unknown not in vocabulary):
-            raise ValueError(f"unknown={unknown!r} must be one character of the vocabulary, or None")
+            raise ValueError(
+                f"unknown={unknown!r} must be one character of the vocabulary, or None"
+            )
         self.vocabulary = vocabulary
         self.unknown = unknown
         codes = _code_points(vocabulary)  # (V,)

@@ -201,9 +201,9 @@ class ConfinedKernel:
 
 
 def _socket_folder() -> Path:
-    """A private folder with a short name: a socket's path may have 107 characters."""
-    short = "/tmp" if os.path.isdir("/tmp") else None
-    return Path(tempfile.mkdtemp(prefix="tito-", dir=short))
+    """A private folder with a short name: a socket's path may have 103 characters on macOS."""
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="tito-", dir=usual if len(usual) < 60 else "/tmp"))
 
 
 def _answers(message: Message | None, request: str, kind: str) -> bool:

@@ -98,6 +98,18 @@ def test_long_lines_are_allowed_only_where_there_are_any() -> None:
     assert "# ruff: noqa: E501" in from_cells(f"#| export\nx = {'a' * 100!r}").code
 
 
+def test_all_is_in_the_order_ruff_wants() -> None:
+    names = ["b10", "b9", "A", "Zed", "MAX_B", "MAX_A", "int8", "a", "c2d", "c10d", "x", "Y"]
+    made = from_cells("#| export\n" + "\n".join(f"{name} = 1" for name in names))
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=RUF022", "-"]
+    done = subprocess.run(command, input=made.code, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_is_only_changed_is_not_defined() -> None:
+    assert '"table"' not in from_cells("#| export\nimport table\ntable.x = 1\ntable[0] = 2").code
+
+
 def test_private_names_stay_out_of_all() -> None:
     made = from_cells("#| export\n_a = 1\nB, (c, _d) = 1, (2, 3)\nE: int = 4\n\nclass _F: ...\n")
     [listed] = [

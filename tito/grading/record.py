@@ -1,0 +1,90 @@
+"""What is kept beside every mark: how the submission was run, and what the teacher should know."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tito.course import CourseError
+from tito.grading.execution import DIED, ENDLESS, NOT_RUN, CellVerdict
+from tito.lessons import notebook as nb
+
+_KEY = "tito_grading"
+_REPORT_ID = "grading-report"
+
+
+@dataclass
+class Record:
+    """One grading of one submission.
+
+    Attributes:
+        isolation: The level it ran under.
+        content: The hash of everything the marks follow from.
+        notes: What a person should look at, one sentence each.
+        readable: False when nothing of the submission could be used.
+        graded: When, in UTC.
+        seconds: How long its cells ran.
+        complete: Whether the marks are in the gradebook.
+    """
+
+    isolation: str
+    content: str
+    notes: list[str] = field(default_factory=list)
+    readable: bool = True
+    graded: str = ""
+    seconds: float = 0.0
+    complete: bool = False
+
+
+def new_record(
+    isolation: str, content: str, notes: list[str], verdicts: list[CellVerdict], readable: bool
+) -> Record:
+    """The record of a run that just ended."""
+    stopped = [
+        f"cell `{each.label}` {'did not run: ' if each.status == NOT_RUN else ''}{each.message}"
+        for each in verdicts
+        if each.status in (ENDLESS, DIED, NOT_RUN)
+    ]
+    seconds = round(sum(each.seconds for each in verdicts), 2)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Record(isolation, content, [*notes, *_shortened(stopped)], readable, now, seconds)
+
+
+def attach(notebook: nb.Notebook, record: Record) -> None:
+    """Put a record into a notebook: as metadata, and as a first cell for whoever reads it."""
+    notebook["metadata"][_KEY] = asdict(record)
+    lines = [f"**Graded {record.graded}, isolation: {record.isolation}.**"]
+    if record.notes:
+        lines += ["", "What to look at:", "", *(f"- {_plain(note)}" for note in record.notes)]
+    report = nb.new_cell("markdown", "\n".join(lines), _REPORT_ID, {"editable": False})
+    cells = [cell for cell in notebook["cells"] if cell.get("id") != _REPORT_ID]
+    notebook["cells"] = [report, *cells]
+
+
+def seal(notebook: Any) -> None:
+    """Mark a notebook's record as complete: its marks are in the gradebook."""
+    notebook["metadata"][_KEY]["complete"] = True
+
+
+def read_record(autograded: Path) -> Record | None:
+    """The record in a graded notebook; None when there is none, or its marks never arrived."""
+    try:
+        kept = nb.read_notebook(autograded)["metadata"].get(_KEY)
+    except CourseError:
+        return None
+    if not isinstance(kept, dict) or not kept.get("complete"):
+        return None
+    return Record(**kept)
+
+
+def _shortened(stopped: list[str]) -> list[str]:
+    if len(stopped) <= 6:
+        return stopped
+    return [*stopped[:5], f"and {len(stopped) - 5} more cells that were stopped or did not run"]
+
+
+def _plain(note: str) -> str:
+    """A note as one line of Markdown; a student's words in it must not become markup."""
+    return " ".join(note.replace("<", "&lt;").replace("[", "\\[").split())
