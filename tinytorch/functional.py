@@ -10,8 +10,7 @@ import numpy as np
 
 from tinytorch import autograd, backend, gradients
 from tinytorch.kernels.arrays import Array
-from tinytorch.kernels.convolution import output_size
-from tinytorch.tensor import Operand, Tensor, as_array, constant, operand, recorded
+from tinytorch.tensor import Operand, Tensor, constant, operand, recorded
 
 Ids: TypeAlias = "Tensor | Array | Sequence[Any]"
 
@@ -406,8 +405,9 @@ def multi_head_attention(qkv: Tensor, num_heads: int, is_causal: bool = True) ->
     rule = gradients.attention(q, k, v, weights, scale)
 
     def backward(g: Array) -> tuple[Array]:
-        heads = g.reshape(batch, length, num_heads, -1).transpose(0, 2, 1, 3)  # (B, H, T, D)
-        parts = [each.transpose(0, 2, 1, 3) for each in rule(heads)]  # (B, T, H, D)
+        apart = gradients.reshaped(g, (batch, length, num_heads, width // (3 * num_heads)))
+        heads = rule(apart.transpose(0, 2, 1, 3))  # each (B, H, T, D)
+        parts = [each.transpose(0, 2, 1, 3) for each in heads]  # (B, T, H, D)
         return (backend.active.concat(*parts, axis=2).reshape(batch, length, width),)
 
     return recorded(joined, (qkv,), backward)
@@ -416,7 +416,7 @@ def multi_head_attention(qkv: Tensor, num_heads: int, is_causal: bool = True) ->
 def split_heads(qkv: Array, num_heads: int) -> tuple[Array, Array, Array]:
     """Queries, keys and values (B, H, T, D) as views of qkv (B, T, 3 C)."""
     batch, length, width = qkv.shape
-    apart = qkv.reshape(batch, length, 3, num_heads, width // (3 * num_heads))
+    apart = gradients.reshaped(qkv, (batch, length, 3, num_heads, width // (3 * num_heads)))
     q, k, v = apart.transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D)
     return q, k, v
 
@@ -424,10 +424,7 @@ def split_heads(qkv: Array, num_heads: int) -> tuple[Array, Array, Array]:
 def join_heads(heads: Array) -> Array:
     """(B, H, T, D) to (B, T, H * D); a view when the kernel laid it out that way."""
     batch, count, length, width = heads.shape
-    together = heads.transpose(0, 2, 1, 3)  # (B, T, H, D)
-    if not together.flags.c_contiguous:
-        together = backend.active.copy(together)
-    return together.reshape(batch, length, count * width)
+    return gradients.reshaped(heads.transpose(0, 2, 1, 3), (batch, length, count * width))
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -477,7 +474,6 @@ def maximum(x: Tensor, y: Operand) -> Tensor:
 
 
 __all__ = [
-    "as_array",
     "batch_norm",
     "cat",
     "conv2d",
@@ -492,7 +488,6 @@ __all__ = [
     "max_pool2d",
     "maximum",
     "multi_head_attention",
-    "output_size",
     "relu",
     "scaled_dot_product_attention",
     "softmax",

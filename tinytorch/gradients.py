@@ -28,12 +28,31 @@ def sum_to(g: Array, shape: tuple[int, ...]) -> Array:
     return total.reshape(shape) if lead else total
 
 
+def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
+    """x in another shape: a view, or the operation `copy` when its elements lie otherwise."""
+    try:
+        return x.reshape(shape, copy=False)
+    except ValueError:
+        return backend.active.copy(x).reshape(shape)
+
+
+def as_rows(x: Array) -> Array:
+    """(..., K) -> (M, K)."""
+    if x.ndim == 2:
+        return x
+    return reshaped(x, (-1, x.shape[-1])) if x.ndim > 1 else x.reshape(1, -1)
+
+
 def add(x: Node, y: Node) -> Backward:
     """d(x + y): the gradient goes to both."""
     x_shape, y_shape = x.data.shape, y.data.shape
     if x_shape == y_shape:
         return _to_both
-    return lambda g: (sum_to(g, x_shape), sum_to(g, y_shape))
+    need_x, need_y = x.requires_grad, y.requires_grad
+    return lambda g: (
+        sum_to(g, x_shape) if need_x else None,
+        sum_to(g, y_shape) if need_y else None,
+    )
 
 
 def _to_both(g: Array) -> tuple[Array, Array]:
@@ -42,12 +61,12 @@ def _to_both(g: Array) -> tuple[Array, Array]:
 
 def sub(x: Node, y: Node) -> Backward:
     """d(x - y)."""
-    x_shape, y_shape, need_y = x.data.shape, y.data.shape, y.requires_grad
-
-    def backward(g: Array) -> tuple[Array, Array | None]:
-        return sum_to(g, x_shape), backend.active.neg(sum_to(g, y_shape)) if need_y else None
-
-    return backward
+    x_shape, y_shape = x.data.shape, y.data.shape
+    need_x, need_y = x.requires_grad, y.requires_grad
+    return lambda g: (
+        sum_to(g, x_shape) if need_x else None,
+        backend.active.neg(sum_to(g, y_shape)) if need_y else None,
+    )
 
 
 def mul(x: Node, y: Node) -> Backward:
@@ -83,21 +102,18 @@ def div(x: Node, y: Node, quotient: Array) -> Backward:
     return backward
 
 
-def power(x: Node, y: Node, power: Array) -> Backward:
+def power(x: Node, y: Node, result: Array) -> Backward:
     """d(x ** y): y * x ** (y - 1) for x, and log(x) * x ** y for y."""
     base, exponent, need_x = x.data, y.data, x.requires_grad
-    saved = power if y.requires_grad else None
+    saved = result if y.requires_grad else None
 
     def backward(g: Array) -> tuple[Array | None, Array | None]:
         kernels = backend.active
         for_x = for_y = None
         if need_x:
-            one_less = np.asarray(kernels.sub(exponent, np.ones((), exponent.dtype)))
-            slope = kernels.mul(exponent, kernels.pow(base, one_less))
-            for_x = sum_to(kernels.mul(g, slope), base.shape)
+            for_x = sum_to(kernels.pow_grad_base(g, base, exponent), base.shape)
         if saved is not None:
-            slope = kernels.mul(kernels.log(base), saved)
-            for_y = sum_to(kernels.mul(g, slope), exponent.shape)
+            for_y = sum_to(kernels.pow_grad_exponent(g, base, saved), exponent.shape)
         return for_x, for_y
 
     return backward
@@ -105,11 +121,14 @@ def power(x: Node, y: Node, power: Array) -> Backward:
 
 def maximum(x: Node, y: Node) -> Backward:
     """d(max(x, y)): to the larger; half each where they are equal."""
-    a, b = x.data, y.data
+    a, b, need_x, need_y = x.data, y.data, x.requires_grad, y.requires_grad
 
-    def backward(g: Array) -> tuple[Array, Array]:
+    def backward(g: Array) -> tuple[Array | None, Array | None]:
         to_a, to_b = backend.active.maximum_grad(g, a, b)
-        return sum_to(to_a, a.shape), sum_to(to_b, b.shape)
+        return (
+            sum_to(to_a, a.shape) if need_x else None,
+            sum_to(to_b, b.shape) if need_y else None,
+        )
 
     return backward
 
@@ -117,12 +136,13 @@ def maximum(x: Node, y: Node) -> Backward:
 def where(condition: Array, x: Node, y: Node) -> Backward:
     """d(where(condition, x, y)): each place's gradient goes where its value came from."""
     x_shape, y_shape = x.data.shape, y.data.shape
+    need_x, need_y = x.requires_grad, y.requires_grad
 
-    def backward(g: Array) -> tuple[Array, Array]:
+    def backward(g: Array) -> tuple[Array | None, Array | None]:
         kernels, zero = backend.active, np.zeros((), g.dtype)
         return (
-            sum_to(kernels.where(condition, g, zero), x_shape),
-            sum_to(kernels.where(condition, zero, g), y_shape),
+            sum_to(kernels.where(condition, g, zero), x_shape) if need_x else None,
+            sum_to(kernels.where(condition, zero, g), y_shape) if need_y else None,
         )
 
     return backward
@@ -145,10 +165,13 @@ def matmul(x: Node, y: Node) -> Backward:
             for_x = kernels.matmul(g, columns.swapaxes(-1, -2))  # (..., M, K)
             for_x = sum_to(for_x, rows.shape)
             for_x = for_x if a.ndim > 1 else for_x.reshape(a.shape)
-        if need_y:
+        if need_y and columns.ndim == 2 and rows.ndim > 2:  # one product, no sum over batches
+            for_y = kernels.matmul(as_rows(rows).T, as_rows(g))  # (K, N)
+        elif need_y:
             for_y = kernels.matmul(rows.swapaxes(-1, -2), g)  # (..., K, N)
             for_y = sum_to(for_y, columns.shape)
-            for_y = for_y if b.ndim > 1 else for_y.reshape(b.shape)
+        if for_y is not None and b.ndim == 1:
+            for_y = for_y.reshape(b.shape)
         return for_x, for_y
 
     return backward
@@ -163,7 +186,7 @@ def reduction(x: Node, axis: Axis, kept_shape: tuple[int, ...], mean: bool) -> B
         kernels = backend.active
         if share is not None:
             g = kernels.mul(g, np.asarray(share, g.dtype))
-        return (kernels.broadcast(g.reshape(kept_shape), shape=shape),)
+        return (kernels.broadcast(reshaped(g, kept_shape), shape=shape),)
 
     return backward
 
@@ -174,7 +197,7 @@ def largest(x: Node, y: Array, axis: Axis, kept_shape: tuple[int, ...]) -> Backw
 
     def backward(g: Array) -> tuple[Array]:
         kept = y.reshape(kept_shape)
-        return (backend.active.max_grad(g.reshape(kept_shape), data, kept, axis=axis),)
+        return (backend.active.max_grad(reshaped(g, kept_shape), data, kept, axis=axis),)
 
     return backward
 
@@ -220,10 +243,9 @@ def linear(x: Node, weight: Node, bias: Node | None) -> Backward:
         for_x = for_weight = for_bias = None
         if need_x:
             for_x = kernels.matmul(g, w)  # (..., K)
-        rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])  # (M, N)
+        rows = as_rows(g)  # (M, N)
         if need_weight:
-            inputs = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])  # (M, K)
-            for_weight = kernels.matmul(rows.T, inputs)  # (N, K)
+            for_weight = kernels.matmul(rows.T, as_rows(a))  # (N, K)
         if need_bias:
             for_bias = kernels.sum(rows, axis=0, keepdims=False)  # (N,)
         return (for_x, for_weight) if bias is None else (for_x, for_weight, for_bias)

@@ -167,8 +167,8 @@ class SGD(Optimizer):
 class AdamW(Optimizer):
     """Adam with decoupled weight decay.
 
-    Each parameter keeps running means m of its gradient and v of the gradient's square, corrected for
-    their start at 0; it shrinks by lr * weight_decay and moves by -lr m / (sqrt(v) + eps).
+    Each parameter keeps running means m of its gradient and v of the gradient's square, corrected
+    for their start at 0; it shrinks by lr * weight_decay and moves by -lr m / (sqrt(v) + eps).
 
     Args:
         parameters: tensors that require a gradient.
@@ -249,8 +249,8 @@ class AdamW(Optimizer):
 def cosine_schedule(step: int, total_steps: int, final: float = 0.0) -> float:
     """A factor that falls from 1 at step 0 to `final` at step `total_steps`, as half a cosine wave.
 
-    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017,
-        arXiv:1608.03983.
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR
+        2017, arXiv:1608.03983.
 
     Example:
         >>> [round(cosine_schedule(step, 4), 3) for step in range(5)]

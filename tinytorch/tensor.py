@@ -388,7 +388,9 @@ class Tensor:
         axis = _axes(dim, self.data.ndim)
         centred = self - self.mean(dim, keepdim=True)
         count = reduced_count(self.data.shape, axis)
-        return (centred * centred).sum(dim, keepdim) * (1 / max(count - correction, 0))
+        if count <= correction:
+            raise ValueError(f"var of {count} elements with correction={correction}: needs more")
+        return (centred * centred).sum(dim, keepdim) * (1 / (count - correction))
 
     # ---- shapes: views, no operation ------------------------------------------------------------
 
@@ -397,16 +399,14 @@ class Tensor:
         wanted = _sizes(shape)
         before = self.data.shape
         try:
-            data = self.data.reshape(wanted, copy=False)
+            data = gradients.reshaped(self.data, wanted)
         except ValueError as error:
-            if not _same_count(before, wanted):
-                raise ValueError(
-                    f"cannot reshape {before} ({self.data.size} elements) to {wanted}"
-                ) from error
-            data = backend.active.copy(self.data).reshape(wanted)
+            raise ValueError(
+                f"cannot reshape {before} ({self.data.size} elements) to {wanted}"
+            ) from error
         if not _taped(self):
             return constant(data)
-        return recorded(data, (self,), lambda g: (g.reshape(before),))
+        return recorded(data, (self,), lambda g: (gradients.reshaped(g, before),))
 
     def view(self, *shape: int | Sequence[int]) -> Tensor:
         """`reshape` that never copies.
@@ -659,14 +659,6 @@ def _sizes(sizes: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
         return tuple(sizes[0])
     return tuple(sizes)  # type: ignore[arg-type]
-
-
-def _same_count(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    known = math.prod(size for size in wanted if size != -1)
-    count = math.prod(shape)
-    if wanted.count(-1) == 1 and all(size >= -1 for size in wanted):
-        return known > 0 and count % known == 0
-    return known == count and all(size >= 0 for size in wanted)
 
 
 def _plain_index(index: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .lab_page import LabPage
@@ -69,16 +70,17 @@ _TURNS = {
 }
 
 
-def _picture_follows(page: LabPage, turn, patience_seconds: float) -> bool:
+def _picture_follows(
+    page: LabPage, turn: Callable[[LabPage], None], patience_seconds: float
+) -> bool:
     """Turn a control; the words and the longest bars must change."""
     words, bars = page.ask("words")[0], page.ask("charts")[0]["data"][-1]["x"]
     turn(page)
-    changed = page.follows("words", f"(words) => words[0] !== {words!r}", patience_seconds)
-    settled = page.follows("words", '(words) => !words[0].includes("measuring")', patience_seconds)
-    redrawn = page.follows(
-        "charts", f"(charts) => String(charts[0].data.at(-1).x) !== String({bars!r})"
+    return (
+        page.follows("words", f"(words) => words[0] !== {words!r}", patience_seconds)
+        and page.follows("words", '(w) => !w[0].includes("measuring")', patience_seconds)
+        and page.follows("charts", f"(c) => `${{c[0].data.at(-1).x}}` !== `${{{bars!r}}}`")
     )
-    return changed and settled and redrawn
 
 
 def _problems_of_place(page: LabPage) -> list[str]:

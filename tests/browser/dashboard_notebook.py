@@ -57,7 +57,7 @@ def write_dashboard_notebook(path: Path, kind: str = "good") -> Path:
     if kind != "good":
         last, broken = BREAKAGES[kind]
         cell = cell.removesuffix(last) + broken
-    return _write(path, "# A profile you can turn", [MEASURE, cell], folded=2)
+    return write_notebook(path, "# A profile you can turn", [MEASURE, cell], folded=2)
 
 
 _RAISING = """\
@@ -72,16 +72,17 @@ dashboards.ProfilerDashboard(measure_one, ["small"], [1, 4], [32, 64])"""
 
 def write_error_notebook(path: Path) -> Path:
     """Write a notebook whose first setting cannot be measured, while the second can."""
-    return _write(path, "# Measured code that raises", [MEASURE, _RAISING], folded=2)
+    return write_notebook(path, "# Measured code that raises", [MEASURE, _RAISING], folded=2)
 
 
 def write_static_notebook(path: Path) -> Path:
     """Write the notebook with one static figure of each sort."""
     cells = [MEASURE + "\nfrom tinytorch import dashboards", STATIC]
-    return _write(path, "# Figures that stay", cells, folded=2)
+    return write_notebook(path, "# Figures that stay", cells, folded=2)
 
 
-def _write(path: Path, title: str, sources: list[str], folded: int) -> Path:
+def write_notebook(path: Path, title: str, sources: list[str], folded: int = 0) -> Path:
+    """Write code cells under a title; the first `folded` cells show their output alone."""
     cells = [new_markdown_cell(title, id="title")]
     for number, source in enumerate(sources):
         cell = new_code_cell(source, id=f"cell-{number}")

@@ -5,7 +5,7 @@
     return [...notebook.content.model.sharedModel.cells]
       .filter((cell) => cell.cell_type === "code")
       .map((cell) => ({
-        source: cell.source.slice(0, 80),
+        source: cell.source.split("\n")[0].slice(0, 80),
         executed: cell.execution_count !== null,
         errors: cell.outputs
           .filter((output) => output.output_type === "error")

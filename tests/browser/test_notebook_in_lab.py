@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser
 
-from .dashboard_notebook import write_static_notebook
+from .dashboard_notebook import write_notebook, write_static_notebook
 from .lab_server import LabServer
 from .run_notebook import run_notebook_in_lab
 
@@ -30,17 +28,9 @@ def test_static_figures_are_drawn_without_network(
 def test_a_cell_error_and_a_lost_figure_are_told(
     browser: Browser, lab: LabServer, tmp_path: Path
 ) -> None:
-    broken = new_notebook(
-        cells=[
-            new_code_cell(
-                "from IPython.display import display\n"
-                "display({'application/vnd.plotly.v1+json': {'data': 5}}, raw=True)"
-            ),
-            new_code_cell("1 / 0"),
-        ]
-    )
-    nbformat.write(broken, tmp_path / "broken.ipynb")
-    run = run_notebook_in_lab(tmp_path / "broken.ipynb", tmp_path, browser=browser, server=lab)
+    no_figure = "display({'application/vnd.plotly.v1+json': {'data': 5}}, raw=True)"
+    notebook = write_notebook(tmp_path / "broken.ipynb", "# Broken", [no_figure, "1 / 0"])
+    run = run_notebook_in_lab(notebook, tmp_path, browser=browser, server=lab)
     problems = run.problems()
     assert "cell error: ZeroDivisionError: division by zero" in problems
     assert "0 of 1 figures were drawn" in problems

@@ -97,13 +97,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def decades_around(values: Iterable[float]) -> tuple[float, float]:
-    """Return the powers of ten that enclose the positive `values`, at least one decade apart."""
-    positive = [value for value in values if value > 0 and math.isfinite(value)]
-    if not positive:
-        return 1.0, 10.0
-    low = math.floor(math.log10(min(positive)))
-    high = max(math.ceil(math.log10(max(positive))), low + 1)
-    return 10.0**low, 10.0**high
+    """Return powers of ten around the positive `values`, none of which is at the very edge."""
+    smallest, largest = padded(values)
+    return 10.0 ** math.floor(math.log10(smallest)), 10.0 ** math.ceil(math.log10(largest))
 
 
 def padded(values: Iterable[float], factor: float = 1.25) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from tinytorch.dashboards import palette
 from tinytorch.dashboards.captions import set_caption
 from tinytorch.dashboards.layout import axis, base_layout
+from tinytorch.dashboards.paired_bars import Bar, paired_bars
 from tinytorch.dashboards.results import MemorySample
 from tinytorch.dashboards.units import Unit, format_bytes, format_ns, size_unit, time_unit
 
@@ -161,27 +162,20 @@ def memory_breakdown(
         A figure with its words and table inside.
     """
     before = dict(baseline or {})
-    every = dict.fromkeys([*_CATEGORIES, *categories, *before])
-    names = [n for n in every if (n in categories or n in before) and n != "peak"]
-    if "peak" in every:
-        names.append("peak")
+    names = _in_order(categories, before)
     limit_bytes = limit_bytes or max([*categories.values(), *before.values(), 1])
-    unit = size_unit(limit_bytes)
-    labels = [name.replace("_", " ") for name in names]
-    figure = go.Figure(layout=base_layout(title, legend=bool(before)))
-    if before:
-        figure.add_bar(
-            y=labels,
-            x=[before.get(name, 0) / unit.size for name in names],
-            orientation="h",
-            name=baseline_name,
-            marker=palette.BASELINE_BAR,
-        )
-    figure.add_bar(
-        y=labels,
-        x=[categories.get(name, 0) / unit.size for name in names],
-        orientation="h",
-        name="now",
+    bars = [
+        Bar(_spoken(name), format_bytes(size), size, before.get(name, 0))
+        for name in names
+        for size in [categories.get(name, 0)]
+    ]
+    figure = paired_bars(
+        bars,
+        title=title,
+        baseline_name=baseline_name if before else None,
+        axis_title="size",
+        unit=size_unit(limit_bytes),
+        limit=limit_bytes,
         marker={
             "color": [palette.colour(1 if name == "peak" else 0) for name in names],
             "pattern": {
@@ -189,26 +183,24 @@ def memory_breakdown(
                 "solidity": 0.2,
             },
         },
-        text=[format_bytes(categories.get(name, 0)) for name in names],
-        textposition="outside",
-        constraintext="none",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{text}<extra></extra>",
     )
-    figure.update_layout(
-        barmode="group",
-        bargap=0.3,
-        xaxis=axis(f"size ({unit.name})", range=[0, 1.25 * limit_bytes / unit.size]),
-        yaxis=axis("", autorange="reversed", showgrid=False),
-    )
-    parts = ", ".join(
-        f"{label} {format_bytes(categories.get(name, 0))}"
-        for name, label in zip(names, labels, strict=True)
-    )
-    table = []
-    for name, label in zip(names, labels, strict=True):
-        row: dict[str, object] = {"category": label, "size": format_bytes(categories.get(name, 0))}
-        if before:
-            row["baseline"] = format_bytes(before.get(name, 0))
-        table.append(row)
-    return set_caption(figure, f"Memory by category: {parts}.", table)
+    parts = ", ".join(f"{bar.label} {bar.text}" for bar in bars)
+    return set_caption(figure, f"{title}: {parts}.", _category_rows(bars, bool(before)))
+
+
+def _in_order(categories: Mapping[str, int], before: Mapping[str, int]) -> list[str]:
+    given = {**categories, **before}
+    names = [name for name in dict.fromkeys([*_CATEGORIES, *given]) if name in given]
+    return sorted(names, key=lambda name: name == "peak")  # the whole after its parts
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _category_rows(bars: Sequence[Bar], with_baseline: bool) -> list[dict[str, object]]:
+    return [
+        {"category": bar.label, "size": bar.text}
+        | ({"baseline": format_bytes(bar.before)} if with_baseline else {})
+        for bar in bars
+    ]

@@ -71,7 +71,7 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         self._follow()
 
     def _control_row(self) -> ipywidgets.HBox:
-        narrow = ipywidgets.Layout(width="9em")
+        narrow = ipywidgets.Layout(width="10.5em")
         again = ipywidgets.Button(description="measure again", layout=narrow)
         again.on_click(lambda button: self._follow(again=True))
         baseline = ipywidgets.Button(description="use as baseline", layout=narrow)
@@ -183,7 +183,7 @@ def _choice(control: Any, description: str, values: Iterable[Any]) -> Any:
         options=options,
         description=description,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="21em" if is_slider else "15em", margin="0 1em 0 0"),
+        layout=ipywidgets.Layout(width="20em" if is_slider else "15em", margin="0 1em 0 0"),
         **({"continuous_update": False} if is_slider else {}),
     )
 

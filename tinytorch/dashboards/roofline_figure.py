@@ -35,7 +35,7 @@ def roofline_axes(ceilings: Ceilings, points: Sequence[RooflinePoint]) -> Axes:
     drawable = [point for point in points if _is_drawable(point)]
     return Axes(
         decades_around([ridge / 3, ridge * 3, *(point.intensity for point in drawable)]),
-        decades_around([ceilings.gflops * 1.3, *(point.gflops for point in drawable)]),
+        decades_around([ceilings.gflops, *(point.gflops for point in drawable)]),
     )
 
 

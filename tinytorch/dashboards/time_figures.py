@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from tinytorch.dashboards import palette
 from tinytorch.dashboards.captions import set_caption
-from tinytorch.dashboards.layout import axis, base_layout, shortened
+from tinytorch.dashboards.layout import base_layout, shortened
+from tinytorch.dashboards.paired_bars import Bar, paired_bars
 from tinytorch.dashboards.results import Region
 from tinytorch.dashboards.units import format_ns, time_unit
 
@@ -45,48 +46,23 @@ def op_time_bars(
     if _OTHER in now or _OTHER in before:
         names = [*names, _OTHER]
     limit_ns = limit_ns or max([*now.values(), *before.values(), 1.0])
-    unit = time_unit(limit_ns)
-    total = sum(now.values())
-    shares = [now.get(name, 0.0) / total if total else 0.0 for name in names]
-    labels = [shortened(name) for name in names]
-    figure = go.Figure(layout=base_layout(title, legend=bool(before)))
-    if before:
-        figure.add_bar(
-            y=labels,
-            x=[before.get(name, 0.0) / unit.size for name in names],
-            orientation="h",
-            name=baseline_name,
-            marker=palette.BASELINE_BAR,
-            hovertemplate="%{y}: %{x:.4g} " + unit.name + "<extra>" + baseline_name + "</extra>",
-        )
-    figure.add_bar(
-        y=labels,
-        x=[now.get(name, 0.0) / unit.size for name in names],
-        orientation="h",
-        name="now",
+    total = sum(now.values()) or 1.0
+    shares = [now.get(name, 0.0) / total for name in names]
+    figure = paired_bars(
+        [
+            Bar(name, f"{share:.0%}", now.get(name, 0.0), before.get(name, 0.0))
+            for name, share in zip(names, shares, strict=True)
+        ],
+        title=title,
+        baseline_name=baseline_name if before else None,
+        axis_title="time",
+        unit=time_unit(limit_ns),
+        limit=limit_ns,
         marker={"color": palette.colour(0)},
-        text=[f"{share:.0%}" for share in shares],
-        textposition="outside",
-        constraintext="none",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:.4g} " + unit.name + " (%{text})<extra>now</extra>",
-    )
-    figure.update_layout(
-        barmode="group",
-        bargap=0.25,
-        xaxis=axis(f"time ({unit.name})", range=[0, 1.15 * limit_ns / unit.size]),
-        yaxis=axis("", autorange="reversed", showgrid=False),
     )
     return set_caption(
         figure, _bars_in_words(names, now, shares), _rows(names, now, before, shares)
     )
-
-
-def _by_name(regions: Sequence[Region]) -> dict[str, float]:
-    times: dict[str, float] = {}
-    for region in regions:
-        times[region.name] = times.get(region.name, 0.0) + region.exclusive_ns
-    return times
 
 
 def longest_bar_ns(regions: Sequence[Region]) -> float:

@@ -5,6 +5,7 @@ from tinytorch.data.digits import digits
 from tinytorch.data.loader import DataLoader
 from tinytorch.data.python_docs import PythonDocs, python_docs
 from tinytorch.data.split import Split
+from tinytorch.data.token_windows import token_windows
 
 __all__ = [
     "CIFAR10_LABELS",
@@ -14,4 +15,5 @@ __all__ = [
     "cifar10",
     "digits",
     "python_docs",
+    "token_windows",
 ]

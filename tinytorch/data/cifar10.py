@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if content.size == 0 or content.size % RECORD_BYTES:
         raise ValueError(
             f"{path} has {content.size} bytes; CIFAR-10 files hold whole records of {RECORD_BYTES} "
-            f"bytes. The file is damaged: delete the folder {path.parent} and unpack {ARCHIVE} again"
+            f"bytes. The file is damaged: delete {path.parent} and unpack {ARCHIVE} again"
         )
     records = content.reshape(-1, RECORD_BYTES)  # (N, 3073)
     labels = records[:, 0].astype(np.int64)  # (N,)
@@ -107,7 +108,7 @@ def check_archive(archive: Path, md5: str = ARCHIVE_MD5, sha256: str = ARCHIVE_S
     """
     for name, expected in (("md5", md5), ("sha256", sha256)):
         with archive.open("rb") as file:
-            given = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+            given = hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False))
         if given.hexdigest() != expected:
             raise ValueError(
                 f"{archive} has the {name} {given.hexdigest()}; the published file has {expected}. "
@@ -118,8 +119,8 @@ def check_archive(archive: Path, md5: str = ARCHIVE_MD5, sha256: str = ARCHIVE_S
 def unpack(archive: Path, folder: Path) -> None:
     """Write the six data files of the archive into `folder`, and nothing else anywhere.
 
-    Members are found by their exact names, so no name in the archive can lead out of the folder, and
-    the folder appears only when it is complete.
+    Members are found by their exact names, so no name in the archive can lead out of the folder.
+    The folder appears only when it is complete.
     """
     wanted = {f"{FOLDER}/{name}": name for name in (*TRAIN_FILES, TEST_FILE)}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{FOLDER}-") as unfinished:
@@ -164,6 +165,6 @@ def _as_floats(batches: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
 def _how_to_get(root: Path) -> str:
     return (
         f"CIFAR-10 is not in {root.resolve()}. It is 162 MB and not part of the course. Get the "
-        f"'binary version' ({ARCHIVE}) from {PAGE} (University of Toronto; A. Krizhevsky, 2009), put "
-        f"the file into that folder as it is, and call cifar10() again: it checks and unpacks it."
+        f"'binary version' ({ARCHIVE}) from {PAGE} (University of Toronto; A. Krizhevsky, 2009), "
+        f"put it into that folder as it is, and call cifar10() again: it checks and unpacks it."
     )

@@ -18,8 +18,8 @@ def digits() -> Split:
     Returns:
         Images (1437, 1, 8, 8) and (360, 1, 8, 8), labels 0 to 9.
 
-    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
-        Repository, 1998, https://doi.org/10.24432/C50P49 (CC BY 4.0).
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
+        Learning Repository, 1998, https://doi.org/10.24432/C50P49 (CC BY 4.0).
 
     Example:
         >>> digits().train_images.shape
@@ -36,5 +36,6 @@ def digits() -> Split:
 
 
 def _scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    scaled: NDArray[np.float32] = pixels[:, None].astype(np.float32) / LARGEST_PIXEL  # (N, 1, 8, 8)
-    return scaled
+    images = pixels[:, None].astype(np.float32)  # (N, 1, 8, 8)
+    images /= LARGEST_PIXEL
+    return images

@@ -73,6 +73,6 @@ def _common_length(arrays: tuple[NDArray[Any], ...]) -> int:
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(
-            f"arrays have {lengths} rows; all need the same number, since example i is row i of each"
+            f"arrays have {lengths} rows; all need the same number: example i is row i of each"
         )
     return lengths[0]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from pydoc_data.topics import topics
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydoc_data.topics import topics
 
 from tinytorch.text import CharTokenizer
 
@@ -60,8 +60,8 @@ class PythonDocs:
 def python_docs() -> PythonDocs:
     """Read the help topics of this interpreter (`help("if")` prints one of them).
 
-    A paragraph that stands in several topics is kept in the first only, so that no validation text was
-    seen in training.
+    A paragraph that stands in several topics is kept in the first only, so that no validation text
+    was seen in training.
 
     Source: the Python Language Reference, Python Software Foundation, as packed in
         `pydoc_data.topics` of the interpreter (PSF licence); it is read there and not copied here.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 class Split(NamedTuple):
-    """Images (N, C, H, W) float32 in [0, 1] and their labels (N,) int64, for training and for test."""
+    """Images (N, C, H, W) float32 in [0, 1] and labels (N,) int64, for training and for test."""
 
     train_images: NDArray[np.float32]
     train_labels: NDArray[np.int64]

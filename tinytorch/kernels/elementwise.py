@@ -38,9 +38,11 @@ class Elementwise:
         return result
 
     def pow(self, a: Array, b: Array) -> Array:
-        """a ** b. Small whole exponents are products: NumPy's general power is 27 times slower."""
+        """a ** b. The usual exponents are products or roots: general power is 27 times slower."""
         if b.ndim == 0 and a.dtype.kind == "f":
             exponent = float(b)
+            if exponent == 1.0:
+                return self.copy(a)
             if exponent == 2.0:
                 return self.mul(a, a)
             if exponent == 3.0:
@@ -51,6 +53,22 @@ class Elementwise:
                 return self.div(np.ones((), a.dtype), a)
         result: Array = np.power(a, b)
         return result
+
+    def pow_grad_base(self, g: Array, a: Array, b: Array) -> Array:
+        """g * b * a ** (b - 1), in the broadcast shape; 0 where b is 0."""
+        constant = b == 0
+        if b.ndim == 0:
+            if constant:
+                return np.zeros(g.shape, g.dtype)
+            result: Array = self.mul(self.pow(a, np.asarray(b - 1)), b)
+        else:
+            result = b * np.power(a, np.where(constant, 1, b - 1))
+        return self.mul(g, result)
+
+    def pow_grad_exponent(self, g: Array, a: Array, y: Array) -> Array:
+        """g * y * log(a) with y = a ** b, in the broadcast shape; 0 where a is 0."""
+        result: Array = g * y * np.log(np.where(a == 0, 1, a))
+        return result.astype(g.dtype, copy=False)
 
     def maximum(self, a: Array, b: Array) -> Array:
         """The larger of a and b."""

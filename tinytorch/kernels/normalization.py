@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array, filled_vector
+from tinytorch.kernels.arrays import Array, filled_vector, row_sums
+
+
+def channel_sums(x: Array) -> Array:
+    """Sum of each channel of x (B, C, H, W): (C,)."""
+    each = row_sums(x.reshape(*x.shape[:2], -1))  # (B, C)
+    result: Array = np.add.reduce(each, axis=0)
+    return result
 
 
 class Normalization:
@@ -73,9 +80,11 @@ class Normalization:
         """
         if training:
             count = x.size // x.shape[1]
-            mean = np.mean(x, axis=(0, 2, 3))
+            mean = channel_sums(x)
+            mean *= 1 / count
             centred = x - mean[:, None, None]
-            var = np.einsum("bchw,bchw->c", centred, centred) / x.dtype.type(count)
+            var = channel_sums(centred * centred)
+            var *= 1 / count
             running_mean += momentum * (mean - running_mean)
             running_var += momentum * (var * (count / max(count - 1, 1)) - running_var)
         else:
@@ -99,8 +108,8 @@ class Normalization:
         """Gradients of `batch_norm` for x, weight and bias."""
         normal = x - mean[:, None, None]
         normal *= inverse_std[:, None, None]
-        bias_grad = np.add.reduce(g, axis=(0, 2, 3))
-        weight_grad = np.einsum("bchw,bchw->c", g, normal)
+        bias_grad = channel_sums(g)
+        weight_grad = channel_sums(g * normal)
         scale = (weight * inverse_std)[:, None, None]
         if not training:
             return g * scale, weight_grad, bias_grad

@@ -32,6 +32,8 @@ class Reductions:
             if axis == 0 and x.ndim == 2:
                 result: Array = filled_vector(x.shape[0], 1, x.dtype).dot(x)
                 return result
+            if axis == (0, 2, 3) and x.ndim == 4:
+                return self.sum(row_sums(x.reshape(*x.shape[:2], -1)), axis=0, keepdims=False)
         return np.asarray(_add(x, axis=axis, keepdims=keepdims))
 
     def mean(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array, filled_vector, floating
+from tinytorch.kernels.arrays import Array, filled_vector, floating, row_sums
 
 
 @lru_cache(maxsize=16)
@@ -15,6 +15,14 @@ def row_starts(rows: int, width: int) -> Array:
     return starts
 
 
+def _kept_sum(x: Array, axis: int) -> Array:
+    """Sum over one axis, which stays with size 1."""
+    if axis in (-1, x.ndim - 1):
+        return row_sums(x)[..., None]
+    result: Array = np.add.reduce(x, axis=axis, keepdims=True)
+    return result
+
+
 class Softmax:
     """All subtract the largest value first, so that no exponential overflows."""
 
@@ -23,26 +31,26 @@ class Softmax:
         x = floating(x)
         result: Array = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True))
         np.exp(result, out=result)
-        result /= np.add.reduce(result, axis=axis, keepdims=True)
+        result /= _kept_sum(result, axis)
         return result
 
     def softmax_grad(self, g: Array, y: Array, *, axis: int) -> Array:
         """Gradient of `softmax` from its result y."""
         result: Array = np.multiply(g, y)
-        result -= y * np.add.reduce(result, axis=axis, keepdims=True)
+        result -= y * _kept_sum(result, axis)
         return result
 
     def log_softmax(self, x: Array, *, axis: int) -> Array:
         """The logarithm of `softmax`, without loss of precision for small probabilities."""
         x = floating(x)
         result: Array = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True))
-        result -= np.log(np.add.reduce(np.exp(result), axis=axis, keepdims=True))
+        result -= np.log(_kept_sum(np.exp(result), axis))
         return result
 
     def log_softmax_grad(self, g: Array, y: Array, *, axis: int) -> Array:
         """Gradient of `log_softmax` from its result y."""
         result: Array = np.exp(y)
-        result *= np.add.reduce(g, axis=axis, keepdims=True)
+        result *= _kept_sum(g, axis)
         np.subtract(g, result, out=result)
         return result
 

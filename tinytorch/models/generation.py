@@ -28,15 +28,15 @@ def generate(
 ) -> NDArray[np.int64]:
     """Continue a prompt by `max_new_tokens` tokens.
 
-    Without a cache the model reads the last `block_size` tokens again for each new one. With a cache
-    it reads the prompt once and then only the newest token; prompt and new tokens must fit.
+    Without a cache the model reads the last `block_size` tokens again for each new one. With one it
+    reads the prompt once and then only the newest token; prompt and new tokens must fit.
 
     Args:
         model: runs in evaluation mode here, whatever its mode is.
         prompt: (T,) or (B, T) whole numbers, T at least 1.
         max_new_tokens: 0 or more.
-        temperature: 0: always the most probable token (of equal ones the smallest id); above 0: draw
-            from softmax(logits / temperature).
+        temperature: 0: always the most probable token (of equal ones the smallest id); above 0:
+            draw from softmax(logits / temperature).
         top_k: draw from the k most probable tokens only.
         rng: where draws come from; None: a generator that is different each time.
         cache: one object a layer, as `GPT.forward` takes it; the prompt follows what it holds.
@@ -90,8 +90,8 @@ def _check(
 ) -> None:
     if prompt.ndim not in (1, 2) or prompt.size == 0 or prompt.dtype.kind not in "iu":
         raise ValueError(
-            f"the prompt is {prompt.dtype} of shape {prompt.shape}; generate needs at least one whole "
-            "number, (T,) or (B, T)"
+            f"the prompt is {prompt.dtype} of shape {prompt.shape}; generate needs at least one "
+            "whole number, (T,) or (B, T)"
         )
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be 0 or more")
@@ -106,6 +106,6 @@ def _check_room(model: GPT, cache: Sequence[nn.LayerCache], length: int, new: in
     needed = stored + length + max(new - 1, 0)  # the last new token is not read any more
     if needed > model.config.block_size:
         raise ValueError(
-            f"{stored} cached, {length} prompt and {new} new tokens need {needed} positions, and the "
-            f"model's block_size is {model.config.block_size}; ask for fewer or go without a cache"
+            f"{stored} cached, {length} prompt and {new} new tokens need {needed} positions, and "
+            f"the model's block_size is {model.config.block_size}; ask for fewer or use no cache"
         )

@@ -43,8 +43,8 @@ class GPTConfig:
                 )
         if self.n_embd % self.n_head:
             raise ValueError(
-                f"GPTConfig: n_embd {self.n_embd} cannot be shared by {self.n_head} heads; it must be "
-                "a multiple of n_head"
+                f"GPTConfig: n_embd {self.n_embd} cannot be shared by {self.n_head} heads; it must "
+                "be a multiple of n_head"
             )
 
 
@@ -53,8 +53,8 @@ class GPT(nn.Module):
 
     Args:
         config: the sizes.
-        rng: source of the initial values: N(0, 0.02) for weights, 0 for biases; what is added to the
-            residual stream starts smaller by the square root of the number of additions.
+        rng: source of the initial values: N(0, 0.02) for weights, 0 for biases; what is added to
+            the residual stream starts smaller by the square root of the number of additions.
 
     Source: Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
     """
@@ -125,13 +125,13 @@ class GPT(nn.Module):
         if cache is not None:
             if len(cache) != self.config.n_layer:
                 raise ValueError(
-                    f"the cache has {len(cache)} layers and the model {self.config.n_layer}; give one "
-                    "object for each layer"
+                    f"the cache has {len(cache)} layers and the model {self.config.n_layer}; give "
+                    "one object for each layer"
                 )
             start = cache[0].length
         if start + shape[1] > self.config.block_size:
             raise ValueError(
-                f"{start} cached and {shape[1]} new positions are more than the model's block_size of "
-                f"{self.config.block_size}; crop the ids or start with an empty cache"
+                f"{start} cached and {shape[1]} new positions are more than the model's block_size "
+                f"of {self.config.block_size}; crop the ids or start with an empty cache"
             )
         return start, shape[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tinytorch.text.char_tokenizer import checked_ids
 from tinytorch.text.json_file import read_json, write_json
 
 CHUNK = re.compile(r" ?\w+| ?[^\s\w]+|\s+(?!\S)|\s+")
-"""A word or a run of signs, each with the space before it, or white space. No merge crosses chunks."""
+"""A word or a run of signs, with the space before it, or white space. No merge crosses chunks."""
 
 LONGEST_REMEMBERED_CHUNK = 64
 MOST_REMEMBERED_CHUNKS = 50_000
@@ -47,7 +48,7 @@ class BPETokenizer:
         self._ranks: dict[Pair, int] = {}
         self._bytes = [bytes([value]) for value in range(BYTE_VALUES)]
         for number, (left, right) in enumerate(self.merges):
-            if not (0 <= min(left, right) and max(left, right) < BYTE_VALUES + number):
+            if min(left, right) < 0 or max(left, right) >= BYTE_VALUES + number:
                 raise ValueError(
                     f"merge {number} joins {left} and {right}; only the ids 0 to "
                     f"{BYTE_VALUES + number - 1} exist before it"
@@ -64,8 +65,8 @@ class BPETokenizer:
     def train(cls, text: str, merges: int) -> BPETokenizer:
         """Learn from a text: join the most frequent pair, `merges` times.
 
-        Of pairs that are equally frequent the one with the smaller ids is joined. Pairs that occur once
-        are not, so there may be fewer merges.
+        Of pairs that are equally frequent the one with the smaller ids is joined. Pairs that occur
+        once are not, so there may be fewer merges.
         """
         if merges < 0:
             raise ValueError(f"merges is {merges}; it must be 0 or more")
@@ -104,11 +105,7 @@ class BPETokenizer:
     def load(cls, path: str | Path) -> BPETokenizer:
         """Read what `save` wrote."""
         merges = read_json(path, "BPETokenizer").get("merges")
-        is_list_of_pairs = isinstance(merges, list) and all(
-            isinstance(pair, list) and len(pair) == 2 and all(type(id_) is int for id_ in pair)
-            for pair in merges
-        )
-        if not is_list_of_pairs:
+        if not isinstance(merges, list) or not all(map(_is_pair, merges)):
             raise ValueError(
                 f"{path} has no list of merges; write it again with BPETokenizer.save()"
             )
@@ -118,12 +115,10 @@ class BPETokenizer:
         known = self._remembered.get(chunk)
         if known is not None:
             return known
-        ids = list(to_bytes(chunk))
+        ids, unranked = list(to_bytes(chunk)), len(self.merges)
         while len(ids) > 1:
-            rank = min(
-                self._ranks.get(pair, len(self.merges)) for pair in zip(ids, ids[1:], strict=False)
-            )
-            if rank == len(self.merges):
+            rank = min(self._ranks.get(pair, unranked) for pair in pairwise(ids))
+            if rank == unranked:
                 break
             ids = joined(ids, self.merges[rank], BYTE_VALUES + rank)
         if (
@@ -132,6 +127,10 @@ class BPETokenizer:
         ):
             self._remembered[chunk] = ids
         return ids
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and [type(member) for member in value] == [int, int]
 
 
 def joined(ids: list[int], pair: Pair, merged: int) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
 
 Pair = tuple[int, int]
 
@@ -43,12 +44,12 @@ class MergeLearner:
         self.weights.extend([weight] * len(chunk))
         self.before.extend([END, *range(first, last)])
         self.after.extend([*range(first + 1, last + 1), END])
-        for place, pair in enumerate(zip(chunk, chunk[1:], strict=False), start=first):
+        for place, pair in enumerate(pairwise(chunk), start=first):
             self.counts[pair] += weight
             self.places[pair].add(place)
 
     def most_frequent(self) -> Pair | None:
-        """The pair with the highest count, of equal ones the smallest; None if none occurs twice."""
+        """The pair with the highest count, of equal ones the smallest; None if all occur once."""
         while self.queue:
             negative_count, pair = self.queue[0]
             count = self.counts[pair]

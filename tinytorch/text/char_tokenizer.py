@@ -15,7 +15,7 @@ class CharTokenizer:
 
     Args:
         vocabulary: the characters, each once.
-        unknown: the character of the vocabulary that stands for all others; None: others are an error.
+        unknown: the character of the vocabulary that stands for all others; None: they are errors.
 
     Raises:
         ValueError: a character twice, an empty vocabulary, or `unknown` outside it.
@@ -28,7 +28,7 @@ class CharTokenizer:
     def __init__(self, vocabulary: str, unknown: str | None = None) -> None:
         if not vocabulary or len(set(vocabulary)) != len(vocabulary):
             raise ValueError(
-                f"the vocabulary {vocabulary!r} must have at least one character and each only once; "
+                f"the vocabulary {vocabulary!r} must have at least one character, each only once; "
                 "CharTokenizer.from_text() makes one from a text"
             )
         if unknown is not None and (len(unknown) != 1 or unknown not in vocabulary):
@@ -66,7 +66,8 @@ class CharTokenizer:
                 place = int(np.argmin(is_known))
                 raise ValueError(
                     f"character {text[place]!r} at place {place} is not in the vocabulary of "
-                    f"{self.vocab_size}; build the tokenizer from a text that has it, or give unknown="
+                    f"{self.vocab_size}; build the tokenizer from a text that has it, or give "
+                    "unknown="
                 )
             ids[~is_known] = self.vocabulary.index(self.unknown)
         return ids

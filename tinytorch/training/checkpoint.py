@@ -1,7 +1,7 @@
 """A model's state in one file.
 
-The file is a NumPy npz archive: numbers only, never pickle, so that reading a foreign one can run no
-code. Equal states give equal bytes.
+The file is a NumPy npz archive: numbers only, never pickle, so that reading a foreign one can run
+no code. Equal states give equal bytes.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def load_checkpoint(
         The notes.
 
     Raises:
-        ValueError: no checkpoint, one of another model, or one without the optimizer's state. Nothing
-            has changed then.
+        ValueError: no checkpoint, one of another model, or one without the optimizer's state.
+            Nothing has changed then.
     """
     arrays = read_npz(path)
     if NOTES not in arrays:

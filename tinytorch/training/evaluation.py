@@ -15,12 +15,12 @@ class Evaluation(NamedTuple):
     Attributes:
         loss: mean loss of a target (natural logarithm, for cross entropy).
         accuracy: share of targets that the highest score hits, 0 to 1.
-        count: number of targets.
+        targets: how many there were.
     """
 
     loss: float
     accuracy: float
-    count: int
+    targets: int
 
 
 @no_grad()

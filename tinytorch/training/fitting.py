@@ -120,6 +120,6 @@ def _batches(
         epoch += 1
         if given == before:
             raise ValueError(
-                f"the loader gave no batch in epoch {epoch}; give a DataLoader or a list, which can "
-                "be gone through again, with at least one batch"
+                f"the loader gave no batch in epoch {epoch}; give a DataLoader or a list, which "
+                "can be gone through again, with at least one batch"
             )

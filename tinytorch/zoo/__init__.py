@@ -1,7 +1,7 @@
 """Trained models that come with the package.
 
-Each is two files beside this one: the values (`<name>.npz`) and a card (`<name>.json`) that says how
-they were made and what was measured. `tito train-zoo` makes them again.
+Each is two files beside this one: the values (`<name>.npz`) and a card (`<name>.json`) that says
+how they were made and what was measured. `tito train-zoo` makes them again.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
 from tito.course import CourseError, Lesson
@@ -201,7 +203,9 @@ def _run(converter_class: Any, config: Config, what: str) -> None:
     converter.log = logger
     converter.coursedir.log = logger
     try:
-        converter.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader's own loose ends
+            converter.start()
     except (NbGraderException, SystemExit) as error:
         said = "\n".join(log.lines[-12:]) or str(error)
         raise CourseError(

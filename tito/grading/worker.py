@@ -77,7 +77,8 @@ def main(arguments: list[str]) -> None:
     """Run the job named on the command line."""
     signal.signal(signal.SIGTERM, _on_term)
     if sys.platform == "linux":  # messages of a hostile kernel must not exhaust the machine
-        resource.setrlimit(resource.RLIMIT_AS, (_OWN_MEMORY_BYTES, _OWN_MEMORY_BYTES))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_OWN_MEMORY_BYTES, hard))
     run_job(Job(**json.loads(Path(arguments[0]).read_text(encoding="utf-8"))))
 
 

@@ -14,11 +14,15 @@ from tito.lessons.roles import Role, task_of
 from tito.lessons.stub import STUB_MESSAGE, unfinished
 
 PASSED, FAILED, UNWRITTEN = "passed", "failed", "not yet written"
+OTHER_CELLS = "(other cells)"
 
 
 @dataclass
 class TaskReport:
-    """One task's state: its tests counted, and what to do next."""
+    """One task's state: its tests counted, and what to do next.
+
+    A question has no tests; a person reads it.
+    """
 
     task: str
     state: str = PASSED
@@ -76,7 +80,26 @@ def reports(
         _add_solutions(report, cells, verdicts, deadline_s)
         if report.state == FAILED:
             report.hints += _hints(report, lesson)
-    return list(tasks.values())
+    return [*tasks.values(), *_other_cells(list(tasks.values()), cells, verdicts, deadline_s)]
+
+
+def _other_cells(
+    tasks: list[TaskReport], cells: list[nb.Cell], verdicts: dict[int, Verdict], deadline_s: float
+) -> list[TaskReport]:
+    """Report cells without points that fail by themselves.
+
+    While tasks are unwritten, cells that use them are bound to fail; only a failed import is then
+    worth a word.
+    """
+    unwritten = any(report.state == UNWRITTEN for report in tasks)
+    problems = []
+    for index, verdict in verdicts.items():
+        cell = cells[index]
+        if verdict.status in ("passed", "skipped") or nb.is_test(cell) or nb.is_solution(cell):
+            continue
+        if not unwritten or verdict.error in ("ImportError", "ModuleNotFoundError"):
+            problems.append(f"cell {index + 1}: {described(cell, verdict, deadline_s)}")
+    return [TaskReport(OTHER_CELLS, FAILED, problems=problems)] if problems else []
 
 
 def _new(identity: str) -> TaskReport:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tito.course import Lesson
-from tito.lessons.check import FAILED, PASSED, UNWRITTEN, TaskReport
+from tito.lessons.check import FAILED, OTHER_CELLS, PASSED, UNWRITTEN, TaskReport
 
 _STYLES = {PASSED: "green", FAILED: "red", UNWRITTEN: "yellow"}
 
@@ -26,11 +26,17 @@ def show(lesson: Lesson, reports: list[TaskReport], console: Console | None = No
         table.add_row(
             Text(report.task),
             Text(report.state, style=_STYLES[report.state]),
-            f"{report.passed}/{report.tests}" if report.tests else "by a person",
+            _tests(report),
             _notes(report),
         )
     screen.print(table)
     screen.print(_summary(reports), highlight=False)
+
+
+def _tests(report: TaskReport) -> str:
+    if report.tests:
+        return f"{report.passed}/{report.tests}"
+    return "-" if report.task == OTHER_CELLS else "by a person"
 
 
 def _notes(report: TaskReport) -> Text:
@@ -43,6 +49,8 @@ def _notes(report: TaskReport) -> Text:
 def _summary(reports: list[TaskReport]) -> str:
     tested = [report for report in reports if report.tests]
     done = sum(report.state == PASSED for report in tested)
+    if any(report.task == OTHER_CELLS for report in reports):
+        return "A cell without points fails: the notebook does not run from top to bottom."
     if done == len(tested):
         return "All visible tests pass. Hidden tests try more inputs when you submit."
     return f"{done} of {len(tested)} tasks pass. Save the notebook before you check again."

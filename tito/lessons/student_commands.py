@@ -47,7 +47,7 @@ def check(
 
     Example: [bold]tito check 14[/bold]
     """
-    from tito.lessons.check import PASSED
+    from tito.lessons.check import FAILED, PASSED
     from tito.lessons.check import check as run
     from tito.lessons.check_table import show
 
@@ -56,6 +56,7 @@ def check(
     for each in chosen:
         reports = run(course, each, notebook, deadline, all_cells)
         show(each, reports)
+        good &= all(report.state != FAILED for report in reports)
         good &= all(report.state == PASSED for report in reports if report.tests)
     if not good:
         raise typer.Exit(1)

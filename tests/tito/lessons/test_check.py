@@ -8,9 +8,10 @@ import pytest
 
 from tests.tito.checkout import LESSON, changed, checkout
 from tito.course import Course, CourseError
+from tito.lessons import check_run
 from tito.lessons import notebook as nb
 from tito.lessons.build import build
-from tito.lessons.check import FAILED, PASSED, UNWRITTEN, TaskReport, check
+from tito.lessons.check import FAILED, OTHER_CELLS, PASSED, UNWRITTEN, TaskReport, check
 from tito.lessons.release import release
 
 Edit = Callable[[nb.Notebook], None]
@@ -108,7 +109,10 @@ def test_a_syntax_error_is_told_once_and_first(given: Course, tmp_path: Path) ->
     ],
     ids=["plain", "deaf"],
 )
-def test_an_endless_cell_costs_only_its_task(given: Course, tmp_path: Path, body: str) -> None:
+def test_an_endless_cell_costs_only_its_task(
+    given: Course, tmp_path: Path, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_run, "_GRACE_S", 0.3)
     endless = {**HONEST, "middle": f"def middle(samples):\n{body}\n"}
     path = submit(given, tmp_path, endless)
     reports = {r.task: r for r in check(given, LESSON, path, 0.5, False)}
@@ -147,6 +151,33 @@ def test_measuring_cells_run_only_when_asked(given: Course, tmp_path: Path) -> N
     assert not mark.exists()
     check(given, LESSON, path, 5.0, True)
     assert mark.exists()
+
+
+def break_a_measuring_cell(notebook: nb.Notebook) -> None:
+    cell = next(c for c in notebook["cells"] if nb.has_tag(c, "measure"))
+    cell["source"] = "1 / 0"
+
+
+def test_a_cell_without_points_that_fails_is_told(given: Course, tmp_path: Path) -> None:
+    path = submit(given, tmp_path, HONEST, break_a_measuring_cell)
+    assert OTHER_CELLS not in {r.task for r in check(given, LESSON, path, 5.0, False)}
+    *_, last = check(given, LESSON, path, 5.0, True)
+    assert (last.task, last.state) == (OTHER_CELLS, FAILED)
+    assert last.problems == ["cell 5: ZeroDivisionError: division by zero (line 1)"]
+
+
+def test_while_tasks_are_unwritten_only_failed_imports_are_told(
+    given: Course, tmp_path: Path
+) -> None:
+    path = submit(given, tmp_path, {}, break_a_measuring_cell)
+    assert OTHER_CELLS not in {r.task for r in check(given, LESSON, path, 5.0, True)}
+
+    def bad_import(notebook: nb.Notebook) -> None:
+        notebook["cells"][2]["source"] += "\nimport tinytorch.memoization"
+
+    reports = checked(given, tmp_path, {}, bad_import)
+    [problem] = reports[OTHER_CELLS].problems
+    assert problem.startswith("cell 3: LessonNotExportedError")
 
 
 def test_magics_run_as_in_jupyter(given: Course, tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+"""The contract's outcomes: as a table, as gradebook/contract.csv, and in docs/grading.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from tito.course import Course, CourseError, Lesson
+from tito.grading.contract import BLANK, MUTANT, REFERENCE, LessonUnderContract, Outcome
+from tito.lessons.atomic import write_atomically
+
+BEGIN, END = "<!-- contract: begin -->", "<!-- contract: end -->"
+_ORDER = (BLANK, REFERENCE, MUTANT)
+
+
+def run_contracts(
+    course: Course, lessons: list[Lesson], console: Console, update_docs: bool
+) -> bool:
+    """Prove the contract of lessons, show it and write it down; whether all of it is kept.
+
+    Raises:
+        CourseError: A lesson, or docs/grading.md, is not as it must be.
+    """
+    proved: dict[Lesson, list[Outcome]] = {}
+    for lesson in lessons:
+        subject = LessonUnderContract(course, lesson)
+        steps = track(
+            subject.run(),
+            f"Contract of {lesson}",
+            total=len(subject.cases),
+            console=console,
+            transient=True,
+        )
+        proved[lesson] = in_order(list(steps))
+        console.print(contract_table(lesson, proved[lesson]))
+    write_atomically(course.root / "gradebook" / "contract.csv", as_csv(proved))
+    if update_docs:
+        page = course.root / "docs" / "grading.md"
+        write_atomically(page, with_table(page.read_text(encoding="utf-8"), proved))
+    broken = sum(not outcome.kept for outcomes in proved.values() for outcome in outcomes)
+    count = sum(map(len, proved.values()))
+    if broken:
+        console.print(f"[red]The contract is broken in {broken} of {count} runs.[/red]")
+    else:
+        console.print(f"[green]The contract is kept in all {count} runs.[/green]")
+    return not broken
+
+
+def in_order(outcomes: list[Outcome]) -> list[Outcome]:
+    """Blank, reference, mutants, variants; by name within each."""
+
+    def place(outcome: Outcome) -> tuple[int, str]:
+        kind = outcome.case.kind
+        return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), outcome.case.name)
+
+    return sorted(outcomes, key=place)
+
+
+def contract_table(lesson: Lesson, outcomes: list[Outcome]) -> Table:
+    """One lesson's outcomes for a terminal."""
+    table = Table(title=f"Contract of lesson {lesson}", title_justify="left")
+    table.add_column("run", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("loses", overflow="fold")
+    table.add_column("verdict", overflow="fold")
+    for outcome in outcomes:
+        verdict = Text(outcome.verdict, style="green" if outcome.kept else "red")
+        points = f"{outcome.points:g} / {outcome.most:g}"
+        table.add_row(outcome.case.name, outcome.case.kind, points, _lost(outcome), verdict)
+    return table
+
+
+def as_csv(proved: dict[Lesson, list[Outcome]]) -> str:
+    """All outcomes as comma-separated values, with how long each ran."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["lesson", "run", "kind", "points", "most", "loses", "seconds", "verdict"])
+    for lesson, outcomes in proved.items():
+        for each in outcomes:
+            writer.writerow(
+                [
+                    lesson.folder,
+                    each.case.name,
+                    each.case.kind,
+                    f"{each.points:g}",
+                    f"{each.most:g}",
+                    " ".join(sorted(each.lost)),
+                    f"{each.seconds:.2f}",
+                    each.verdict,
+                ]
+            )
+    return text.getvalue()
+
+
+def with_table(page: str, proved: dict[Lesson, list[Outcome]]) -> str:
+    """A page with the table between its markers replaced.
+
+    Raises:
+        CourseError: The markers are missing.
+    """
+    start, end = page.find(BEGIN), page.find(END)
+    if start < 0 or end < start:
+        raise CourseError(
+            "docs/grading.md lacks the markers for the contract's table.",
+            f"Put the lines `{BEGIN}` and `{END}` where it belongs.",
+        )
+    return f"{page[: start + len(BEGIN)]}\n{_markdown(proved)}{page[end:]}"
+
+
+def _markdown(proved: dict[Lesson, list[Outcome]]) -> str:
+    parts: list[str] = []
+    for lesson, outcomes in proved.items():
+        parts += [f"\n### Lesson {lesson}\n", "| run | kind | points | loses |", "|---|---|---|---|"]
+        for each in outcomes:
+            about = each.case.about.rstrip(".").replace("|", "\\|")
+            points = f"{each.points:g} / {each.most:g}"
+            lost = _lost(each) if each.kept else f"**broken:** {each.verdict}"
+            parts.append(f"| `{each.case.name}`: {about} | {each.case.kind} | {points} | {lost} |")
+    return "\n".join(parts) + "\n"
+
+
+def _lost(outcome: Outcome) -> str:
+    if outcome.case.kind == BLANK and outcome.kept:
+        return "all"
+    return ", ".join(sorted(outcome.lost)) or "none"
