@@ -38,7 +38,7 @@ demo: $(INSTALLED) ## Build, release and grade a small class, and show the grade
 	$(ONE_THREAD) $(BIN)/tito demo
 
 lab: $(INSTALLED) ## Open JupyterLab on the lessons (PORT=8888)
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.root_dir=.
+	$(BIN)/python -m tito.lab . --ServerApp.port=$(PORT)
 
 test: $(INSTALLED) ## Run the tests (WORKERS=2, PYTEST_ARGS="-k conv")
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
@@ -64,8 +64,9 @@ bench: .venv-bench/.installed ## Measure against PyTorch, side by side (its own 
 		--extra-index-url $(TORCH_INDEX) -r benchmarks/torch.txt
 	@touch $@
 
-book: .venv-book/.installed ## Build the course book (its own .venv-book) into book/_build/html
+book: $(INSTALLED) .venv-book/.installed ## Build the course book (its own .venv-book)
 	.venv-book/bin/python book/build.py
+	$(BIN)/tito audit --leaks
 
 .venv-book/.installed: book/requirements.lock .ci/find-python
 	@python="$$(.ci/find-python)" && echo "Making .venv-book ..." && "$$python" -m venv .venv-book

@@ -1,7 +1,7 @@
 """Build the course book: `make book`.
 
-The book shows the lessons as students get them. So its pages are gathered from prose, from docs/ and
-from release/, never from modules/ or source/; a page that holds answers stops the build.
+The book shows the lessons as students get them. So its pages are gathered from prose, from docs/
+and from release/, never from modules/ or source/; a page that holds answers stops the build.
 """
 
 import re

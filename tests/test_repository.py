@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.repository.imports import cycle, imports_of, start_graph
-from tests.repository.layers import wrong_imports
+from tests.repository.layers import undeclared_imports, wrong_imports
 from tests.repository.tree import (
     code_beside_notebooks,
     notebooks_with_outputs,
@@ -62,6 +62,14 @@ class TestLayers:
         assert wrong_imports(tmp_path, "tinytorch") == [
             "tinytorch/optim.py:1 imports plotly.graph_objects"
         ]
+
+    def test_every_package_that_is_imported_is_declared(self) -> None:
+        assert undeclared_imports(ROOT, ["tinytorch", "tito"]) == []
+
+    def test_an_undeclared_package_is_found(self, tmp_path: Path) -> None:
+        write(tmp_path, "pyproject.toml", '[project]\ndependencies = ["jupyter-client>=8"]\n')
+        write(tmp_path, "tito/a.py", "import os, jupyter_client.manager\nimport nbformat\n")
+        assert undeclared_imports(tmp_path, ["tito"]) == ["nbformat"]
 
     def test_the_framework_starts_light(self) -> None:
         code = "import sys, tinytorch; print(*{name.partition('.')[0] for name in sys.modules})"

@@ -7,8 +7,9 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -28,10 +29,25 @@ from tinytorch.whole_file import write_whole
 
 SEED = 0
 REPRODUCIBLE = (
-    "Same seed, same machine, same versions and one thread give the same bytes; another processor or "
-    "BLAS rounds differently, and then the figures differ a little."
+    "Same seed, same machine, same versions and one thread give the same bytes; another processor "
+    "or BLAS rounds differently, and then the figures differ a little."
 )
 Callback = Callable[[Progress], None]
+
+
+class Phase(NamedTuple):
+    """A part of the training: so many steps with batches of one shape.
+
+    `window` is the tokens of an example; 0 for images. A language model begins with short windows,
+    which teach it faster, and ends with long ones, which teach it all positions.
+
+    Source: Press et al., "Shortformer: Better Language Modeling using Shorter Inputs", ACL 2021,
+        arXiv:2012.15832.
+    """
+
+    steps: int
+    batch_size: int
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,47 +56,58 @@ class Recipe:
 
     Attributes:
         learn: trains and measures the model; returns its data's part of the card and the measures.
-        steps: of the optimizer, each with `batch_size` examples.
+        phases: one after the other, with one optimizer.
         learning_rate: at its highest; it warms up over `warmup_steps` and falls as a cosine.
     """
 
     learn: Callable[[nn.Module, Recipe, np.random.Generator, Callback], dict[str, Any]]
-    steps: int
-    batch_size: int
+    phases: tuple[Phase, ...]
     learning_rate: float
     warmup_steps: int
     weight_decay: float
     betas: tuple[float, float] = (0.9, 0.999)
     final_share: float = 0.0
 
+    @property
+    def steps(self) -> int:
+        """Of all phases together."""
+        return sum(phase.steps for phase in self.phases)
+
     def factor(self, step: int) -> float:
         """Of the learning rate."""
         fall = cosine_schedule(step, self.steps, self.final_share)
         return warmup_schedule(step, self.warmup_steps) * fall
 
-    def fit(self, model: nn.Module, loader: DataLoader, callback: Callback) -> float:
-        """Train the model; returns the seconds it took."""
+    def factor_after(self, done: int, step: int) -> float:
+        """The factor in a phase that begins after `done` steps."""
+        return self.factor(done + step)
+
+    def fit(self, model: nn.Module, loaders: list[DataLoader], callback: Callback) -> float:
+        """Train the model, with one loader for each phase; returns the seconds it took."""
         optimizer = AdamW(
             model.parameters(), self.learning_rate, self.betas, weight_decay=self.weight_decay
         )
-        history = fit(
-            model,
-            loader,
-            optimizer,
-            steps=self.steps,
-            schedule=self.factor,
-            max_gradient_norm=1.0,
-            callback=callback,
-            show_progress=False,
-        )
-        return history.seconds
+        done, seconds = 0, 0.0
+        for phase, loader in zip(self.phases, loaders, strict=True):
+            optimizer.lr = self.learning_rate
+            history = fit(
+                model,
+                loader,
+                optimizer,
+                steps=phase.steps,
+                schedule=partial(self.factor_after, done),
+                max_gradient_norm=1.0,
+                callback=partial(_shifted, callback, done),
+                show_progress=False,
+            )
+            done, seconds = done + phase.steps, seconds + history.seconds
+        return seconds
 
     def card(self) -> dict[str, Any]:
         """What the card says of it."""
         return {
             "optimizer": "AdamW",
-            "steps": self.steps,
-            "batch_size": self.batch_size,
+            "phases": [phase._asdict() for phase in self.phases],
             "learning_rate": self.learning_rate,
             "warmup_steps": self.warmup_steps,
             "final_share_of_learning_rate": self.final_share,
@@ -90,17 +117,24 @@ class Recipe:
         }
 
 
+def _shifted(callback: Callback, done: int, progress: Progress) -> None:
+    callback(progress._replace(step=done + progress.step))
+
+
 def learn_digits(
     model: nn.Module, recipe: Recipe, rng: np.random.Generator, callback: Callback
 ) -> dict[str, Any]:
     """Train a classifier of digits, whatever shape of images it takes."""
     train_images, train_labels, test_images, test_labels = digits()
     if not isinstance(model, SmallCNN):
-        train_images, test_images = (x.reshape(len(x), -1) for x in (train_images, test_images))
-    loader = DataLoader(
-        [train_images, train_labels], recipe.batch_size, shuffle=True, rng=rng, drop_last=True
-    )
-    seconds = recipe.fit(model, loader, callback)
+        train_images = train_images.reshape(len(train_images), -1)  # (N, 64)
+        test_images = test_images.reshape(len(test_images), -1)  # (N, 64)
+    arrays = [train_images, train_labels]
+    loaders = [
+        DataLoader(arrays, phase.batch_size, shuffle=True, rng=rng, drop_last=True)
+        for phase in recipe.phases
+    ]
+    seconds = recipe.fit(model, loaders, callback)
     result = evaluate(model, DataLoader([test_images, test_labels], 64))
     return {
         "data": "digits",
@@ -117,9 +151,17 @@ def learn_docs(
     assert isinstance(model, GPT)
     docs, length = python_docs(), model.config.block_size
     train_ids = docs.encode(docs.train)
-    windows = token_windows(train_ids, length)
-    loader = DataLoader(windows, recipe.batch_size, shuffle=True, rng=rng, drop_last=True)
-    seconds = recipe.fit(model, loader, callback)
+    loaders = [
+        DataLoader(
+            token_windows(train_ids, phase.window),
+            phase.batch_size,
+            shuffle=True,
+            rng=rng,
+            drop_last=True,
+        )
+        for phase in recipe.phases
+    ]
+    seconds = recipe.fit(model, loaders, callback)
     inputs, targets = token_windows(docs.encode(docs.validation), length, stride=length)
     result = evaluate(model, DataLoader([inputs, targets], 16))
     bigram = bigram_loss(train_ids, inputs, targets, model.config.vocab_size)
@@ -137,29 +179,30 @@ def learn_docs(
 RECIPES = {
     "digits_mlp": Recipe(
         learn_digits,
-        steps=2000,
-        batch_size=32,
+        phases=(Phase(steps=2000, batch_size=32),),
         learning_rate=3e-3,
         warmup_steps=50,
         weight_decay=0.01,
     ),
     "digits_cnn": Recipe(
         learn_digits,
-        steps=1000,
-        batch_size=32,
+        phases=(Phase(steps=1000, batch_size=32),),
         learning_rate=3e-3,
         warmup_steps=50,
         weight_decay=0.01,
     ),
     "docs_gpt": Recipe(
         learn_docs,
-        steps=2400,
-        batch_size=8,
-        learning_rate=2e-3,
+        phases=(
+            Phase(steps=4500, batch_size=8, window=64),
+            Phase(steps=1500, batch_size=4, window=128),
+            Phase(steps=2000, batch_size=2, window=256),
+        ),
+        learning_rate=3e-3,
         warmup_steps=100,
         weight_decay=0.1,
         betas=(0.9, 0.99),
-        final_share=0.1,
+        final_share=0.05,
     ),
 }
 
@@ -200,8 +243,8 @@ def train_zoo(
 ) -> list[dict[str, Any]]:
     """Train the shipped models again and record their accuracy.
 
-    The digits take seconds, docs_gpt about a quarter of an hour. One thread, a fixed seed: on the same
-    machine the same bytes.
+    The digits take seconds, docs_gpt about a quarter of an hour. One thread, a fixed seed: on the
+    same machine the same bytes.
     """
     chosen = names or list(RECIPES)
     unknown = sorted(set(chosen) - set(RECIPES))

@@ -1,6 +1,8 @@
 """Which room may import what: the table of docs/architecture.md as a check."""
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 from .imports import imports_of, modules
@@ -10,6 +12,8 @@ DASHBOARDS = frozenset({"IPython", "anywidget", "ipywidgets", "plotly", "traitle
 TITO = frozenset(
     {
         "IPython",
+        "bleach",
+        "ipykernel",
         "jupyter_client",
         "jupyter_core",
         "nbclient",
@@ -19,10 +23,14 @@ TITO = frozenset(
         "jupytext",
         "rich",
         "sqlalchemy",
+        "threadpoolctl",
         "traitlets",
         "typer",
+        "zmq",
     }
 )
+
+DISTRIBUTION = {"IPython": "ipython", "zmq": "pyzmq"}  # where the two names differ
 
 
 def allowed(module: str) -> frozenset[str]:
@@ -32,6 +40,23 @@ def allowed(module: str) -> frozenset[str]:
     if module.startswith("tinytorch"):
         return frozenset({"numpy", "threadpoolctl", "tinytorch"})
     return TITO | {"numpy", "tinytorch", "tito"}
+
+
+def undeclared_imports(root: Path, packages: list[str]) -> list[str]:
+    """Third-party packages that are imported and not named in pyproject.toml.
+
+    They would be there today, because something else needs them, and be gone tomorrow.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in project["dependencies"]}
+    imported = {
+        each.target.partition(".")[0]
+        for package in packages
+        for path in modules(root, package).values()
+        for each in imports_of(path, root)
+    }
+    third_party = imported - STANDARD - set(packages)
+    return sorted(name for name in third_party if DISTRIBUTION.get(name, name) not in declared)
 
 
 def wrong_imports(root: Path, package: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinytorch.dashboards.results import ProfileResult, Region, RooflinePoint
+from tinytorch.dashboards.time_figures import own_time_by_name
 from tinytorch.dashboards.units import format_bytes, format_ns, short
 
 
@@ -22,9 +23,7 @@ def bottleneck_words(result: ProfileResult) -> str:
 
 
 def _longest_region(regions: Sequence[Region]) -> str:
-    times: dict[str, int] = {}
-    for region in regions:
-        times[region.name] = times.get(region.name, 0) + region.exclusive_ns
+    times = own_time_by_name(regions)
     total = sum(times.values())
     if not total:
         return "No region was recorded."

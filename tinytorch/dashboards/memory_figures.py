@@ -199,8 +199,8 @@ def _spoken(name: str) -> str:
 
 
 def _category_rows(bars: Sequence[Bar], with_baseline: bool) -> list[dict[str, object]]:
-    return [
-        {"category": bar.label, "size": bar.text}
-        | ({"baseline": format_bytes(bar.before)} if with_baseline else {})
-        for bar in bars
-    ]
+    rows: list[dict[str, object]] = []
+    for bar in bars:
+        baseline = {"baseline": format_bytes(bar.before)} if with_baseline else {}
+        rows.append({"category": bar.label, "size": bar.text, **baseline})
+    return rows

@@ -22,6 +22,8 @@ from tinytorch.dashboards.settings import Measure, MeasuredSettings, Setting
 from tinytorch.dashboards.static import html_table, show
 
 _TITLE = "Profile"
+_INSTEAD = "Run this cell in JupyterLab to use the dashboard. What it showed last:"
+_INSTEAD_HTML = f"<p><em>{_INSTEAD}</em></p>"
 _CHARTS = 4
 
 
@@ -154,8 +156,10 @@ class ProfilerDashboard(ipywidgets.VBox):  # type: ignore[misc]
         return {**super()._repr_mimebundle_(**options), **self._record_bundle()}
 
     def _ipython_display_(self) -> None:
-        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
-        # nbconvert prefers the widget, which it cannot draw: the record stands beside it.
+        # Two outputs: the widget, blank without its kernel, and the record, which follows every
+        # measurement and stays in the saved notebook.
+        live = {**super()._repr_mimebundle_(), "text/plain": _INSTEAD, "text/html": _INSTEAD_HTML}
+        display(live, raw=True)  # type: ignore[no-untyped-call]
         record = display(self._record_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self._record = record
 

@@ -32,20 +32,20 @@ def op_time_bars(
         regions: What was measured; bars are sums of `exclusive_ns`, so the shares sum to 100 %.
         baseline: An earlier measurement, drawn beside it on the same axis.
         baseline_name: What the legend calls it.
-        limit_ns: The end of the time axis. Fix it when several figures are to be compared;
-            by default the longest bar of both measurements sets it.
+        limit_ns: The time axis reaches at least this far. Give it when several figures are to
+            be compared; by default the longest bar of both measurements sets the end.
         rows: How many names are shown; the rest is one bar, "other".
         title: The figure's title.
 
     Returns:
         A figure with its words and table inside.
     """
-    now, before = _by_name(regions), _by_name(baseline)
+    now, before = own_time_by_name(regions), own_time_by_name(baseline)
     names = _shown(before, now, rows)
     now, before = _folded(now, names), _folded(before, names)
     if _OTHER in now or _OTHER in before:
         names = [*names, _OTHER]
-    limit_ns = limit_ns or max([*now.values(), *before.values(), 1.0])
+    limit_ns = max([limit_ns or 1.0, *now.values(), *before.values()])
     total = sum(now.values()) or 1.0
     shares = [now.get(name, 0.0) / total for name in names]
     figure = paired_bars(
@@ -65,9 +65,17 @@ def op_time_bars(
     )
 
 
+def own_time_by_name(regions: Sequence[Region]) -> dict[str, float]:
+    """Return exclusive nanoseconds by name, regions of one name together."""
+    times: dict[str, float] = {}
+    for region in regions:
+        times[region.name] = times.get(region.name, 0.0) + region.exclusive_ns
+    return times
+
+
 def longest_bar_ns(regions: Sequence[Region]) -> float:
     """Return the longest time under one name, at least one nanosecond."""
-    return max([*_by_name(regions).values(), 1.0])
+    return max([*own_time_by_name(regions).values(), 1.0])
 
 
 def _shown(before: dict[str, float], now: dict[str, float], rows: int) -> list[str]:
@@ -135,7 +143,7 @@ def icicle(regions: Sequence[Region], *, title: str = "Time by nesting") -> go.F
     boxes = _boxes(regions)
     total = sum(boxes.values())
     ids = list(boxes)
-    colours = _colours_by_name(ids)
+    colours = _coloursown_time_by_name(ids)
     figure = go.Figure(
         go.Icicle(
             ids=["/".join(path) for path in ids],
@@ -174,7 +182,7 @@ def _boxes(regions: Sequence[Region]) -> dict[tuple[str, ...], float]:
     return boxes
 
 
-def _colours_by_name(paths: Sequence[tuple[str, ...]]) -> dict[str, str]:
+def _coloursown_time_by_name(paths: Sequence[tuple[str, ...]]) -> dict[str, str]:
     """Give each name one colour; every box also says its name, so hue is not the only sign."""
     inner = dict.fromkeys(path[-1] for path in paths if len(path) > 1)
     colours = {path[-1]: _OUTERMOST for path in paths if len(path) == 1}

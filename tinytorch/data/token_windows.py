@@ -24,8 +24,8 @@ def token_windows(
     """
     if ids.ndim != 1 or length < 1 or stride < 1 or len(ids) <= length:
         raise ValueError(
-            f"ids have the shape {ids.shape}, length is {length} and stride {stride}; needs (N,) with "
-            "N above length, and both at least 1"
+            f"ids have the shape {ids.shape}, length is {length} and stride {stride}; needs (N,) "
+            "with N above length, and both at least 1"
         )
     windows = np.lib.stride_tricks.sliding_window_view(ids, length + 1)[::stride]  # (W, T + 1)
     return windows[:, :-1], windows[:, 1:]

@@ -176,11 +176,11 @@ class Elementwise:
         inner_slope *= 3 * GELU_CUBIC * GELU_SLOPE
         inner_slope += GELU_SLOPE
         inner_slope *= x
-        result = np.multiply(t, t)
-        np.subtract(1, result, out=result)
+        result: Array = np.subtract(1, t)
         result *= inner_slope
-        result += t
         result += 1
+        t += 1
+        result *= t  # (1 + t) (1 + (1 - t) x u')
         result *= 0.5
         result *= g
         return result

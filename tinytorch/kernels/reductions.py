@@ -40,7 +40,7 @@ class Reductions:
         """Arithmetic mean; integers give float32."""
         x = floating(x)
         total = self.sum(x, axis=axis, keepdims=keepdims)
-        return np.asarray(total * x.dtype.type(1 / reduced_count(x.shape, axis)))
+        return np.asarray(total / reduced_count(x.shape, axis))
 
     def max(self, x: Array, *, axis: Axis, keepdims: bool) -> Array:
         """Largest value."""

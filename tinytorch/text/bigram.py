@@ -23,7 +23,7 @@ def bigram_loss(
     Returns:
         Natural logarithms a token.
 
-    Source: Jurafsky and Martin, "Speech and Language Processing", chapter on n-gram language models.
+    Source: Jurafsky and Martin, "Speech and Language Processing", the chapter on n-gram models.
 
     Example:
         >>> bigram_loss(np.array([0, 1, 0, 1]), np.array([0]), np.array([1]), vocab_size=2)

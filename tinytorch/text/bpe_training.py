@@ -33,7 +33,8 @@ class MergeLearner:
         self.counts: Counter[Pair] = Counter()
         self.places: defaultdict[Pair, set[int]] = defaultdict(set)
         for chunk, weight in chunks.items():
-            self._add_chunk(chunk, weight)
+            if chunk:
+                self._add_chunk(chunk, weight)
         self.queue = [(-count, pair) for pair, count in self.counts.items()]
         heapq.heapify(self.queue)
 

@@ -119,9 +119,7 @@ def _run(
                 batch.problems[end.student] = error.message
 
 
-def _store(
-    folders: ClassFolders, lesson: Lesson, end: Finished, job: Job, scratch: Path
-) -> None:
+def _store(folders: ClassFolders, lesson: Lesson, end: Finished, job: Job, scratch: Path) -> None:
     """Write one student's marks, graded notebook and feedback."""
     from tito.grading import gradebook
 

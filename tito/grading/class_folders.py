@@ -19,10 +19,17 @@ _USABLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """The course, and the folder that holds submitted/, autograded/, feedback/ and gradebook/."""
+    """A class.
+
+    Attributes:
+        course: The course it takes.
+        root: The folder that holds submitted/, autograded/, feedback/ and gradebook/.
+        gradebook_url: The gradebook's SQLAlchemy address.
+    """
 
     course: Course
     root: Path
+    gradebook_url: str
 
     def submitted(self, student: str, lesson: Lesson) -> Path:
         """The notebook a student handed in."""
@@ -35,12 +42,6 @@ class ClassFolders:
     def feedback(self, student: str, lesson: Lesson) -> Path:
         """The page with marks and comments that a student gets back."""
         return self.root / "feedback" / student / lesson.folder / f"{lesson.name}.html"
-
-    @property
-    def gradebook_url(self) -> str:
-        """The gradebook's SQLAlchemy address."""
-        given = os.environ.get(GRADEBOOK_VARIABLE)
-        return given or f"sqlite:///{self.root / 'gradebook' / 'gradebook.db'}"
 
     def students(self, lesson: Lesson) -> list[str]:
         """Everyone with a folder for a lesson in submitted/, sorted."""
@@ -67,17 +68,23 @@ def is_usable_name(student: str) -> bool:
 def find_class(course: Course | None = None) -> ClassFolders:
     """The class of a course: its own folder, or the one that TINYTORCH_CLASS names.
 
+    Its gradebook is gradebook/gradebook.db, or the one that TINYTORCH_GRADEBOOK_URL names.
+
     Raises:
         CourseError: The variable names no folder.
     """
     place = course or find_course()
     named = os.environ.get(CLASS_VARIABLE)
-    if not named:
-        return ClassFolders(place, place.root)
-    root = (place.root / named).resolve()
+    root = (place.root / named).resolve() if named else place.root
     if not root.is_dir():
         raise CourseError(
             f"The environment variable {CLASS_VARIABLE} names {named!r}, which is no folder.",
             f"Make the folder, or `unset {CLASS_VARIABLE}` for the course's own class.",
         )
-    return ClassFolders(place, root)
+    url = os.environ.get(GRADEBOOK_VARIABLE) or own_gradebook(root)
+    return ClassFolders(place, root, url)
+
+
+def own_gradebook(root: Path) -> str:
+    """The address of the gradebook inside a class's own folder."""
+    return f"sqlite:///{root / 'gradebook' / 'gradebook.db'}"

@@ -116,7 +116,11 @@ def with_table(page: str, proved: dict[Lesson, list[Outcome]]) -> str:
 def _markdown(proved: dict[Lesson, list[Outcome]]) -> str:
     parts: list[str] = []
     for lesson, outcomes in proved.items():
-        parts += [f"\n### Lesson {lesson}\n", "| run | kind | points | loses |", "|---|---|---|---|"]
+        parts += [
+            f"\n### Lesson {lesson}\n",
+            "| run | kind | points | loses |",
+            "|---|---|---|---|",
+        ]
         for each in outcomes:
             about = each.case.about.rstrip(".").replace("|", "\\|")
             points = f"{each.points:g} / {each.most:g}"

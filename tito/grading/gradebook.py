@@ -104,9 +104,7 @@ def make_feedback(folders: ClassFolders, lesson: Lesson, student: str) -> None:
     _run(GenerateFeedback, config, f"the feedback of {student}")
 
 
-def forget_manual_marks(
-    book: Any, lesson: Lesson, student: str, answers_kept: set[str]
-) -> None:
+def forget_manual_marks(book: Any, lesson: Lesson, student: str, answers_kept: set[str]) -> None:
     """Drop marks that a person gave to an earlier submission.
 
     Args:

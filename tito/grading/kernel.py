@@ -215,6 +215,4 @@ def _answers(message: Message | None, request: str, kind: str) -> bool:
 
 
 def _is_idle(message: Message) -> bool:
-    return (
-        message["msg_type"] == "status" and message["content"].get("execution_state") == "idle"
-    )
+    return message["msg_type"] == "status" and message["content"].get("execution_state") == "idle"

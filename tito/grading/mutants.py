@@ -116,15 +116,13 @@ def _mistakes(entry: dict[str, Any], about: str, solutions: dict[Any, str]) -> l
         return [f"unknown key {', '.join(unknown)}; known are {', '.join(wanted)} and loses."]
     loses = entry.get("loses", [])
     if not isinstance(loses, list) or not all(isinstance(test, str) for test in loses):
-        return ["`loses` is no list of tests; write it as [\"test_...\"]."]
+        return ['`loses` is no list of tests; write it as ["test_..."].']
     source = solutions.get(entry["cell"])
     if source is None:
         return [f"there is no solution cell {entry['cell']!r}; name one by its grade_id."]
     count = source.count(entry["find"]) if entry["find"] else 0
     if count != 1:
-        return [
-            f"`find` matches {count} times in the cell {entry['cell']!r}; make it match once."
-        ]
+        return [f"`find` matches {count} times in the cell {entry['cell']!r}; make it match once."]
     if entry["find"] == entry["replace"]:
         return ["`find` and `replace` are the same; plant a difference."]
     return []

@@ -69,16 +69,20 @@ class WorkerPool:
     def run(self, jobs: dict[str, Job], stopped: Callable[[], bool]) -> Iterator[Finished]:
         """Run a job a student; yields each as it ends, in the order of their ends.
 
-        No job is begun, and no more is yielded, once `stopped()` is true.
+        No job is begun once `stopped()` is true; those that run are left to the `with` statement.
         """
         waiting = list(jobs.items())
-        while (waiting or self._running) and not stopped():
-            while waiting and len(self._running) < self._at_once:
-                student, job = waiting.pop(0)
-                self._start(student, job)
+        self._fill(waiting)
+        while self._running and not stopped():
             ended = self._listen()
+            if not stopped():
+                self._fill(waiting)  # before the caller stores what ended, which takes a while
             if ended is not None:
                 yield ended
+
+    def _fill(self, waiting: list[tuple[str, Job]]) -> None:
+        while waiting and len(self._running) < self._at_once:
+            self._start(*waiting.pop(0))
 
     def _start(self, student: str, job: Job) -> None:
         number = len(list(self._scratch.glob("*.job")))

@@ -27,7 +27,9 @@ class RebuildSubmission(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, notebook: Any, resources: dict[str, Any]) -> Converted:
         """Return the notebook to be graded."""
         names = resources["nbgrader"]
-        course = self.parent.parent.coursedir  # this step's exporter belongs to nbgrader's converter
+        course = (
+            self.parent.parent.coursedir
+        )  # this step's exporter belongs to nbgrader's converter
         folder = course.format_path(course.source_directory, ".", names["assignment"])
         lesson = nb.read_notebook(Path(folder) / f"{names['notebook']}.ipynb")
         made = rebuilt(_plain(notebook), lesson)

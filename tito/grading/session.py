@@ -34,7 +34,9 @@ def grade_and_show(
     if students is not None:
         rows = [row for row in rows if row.student in students]
     if not rows:
-        console.print(f"Nobody handed in lesson {lesson}: submitted/NAME/{lesson.folder}/ is empty.")
+        console.print(
+            f"Nobody handed in lesson {lesson}: submitted/NAME/{lesson.folder}/ is empty."
+        )
         return 1
     console.print(gradebook_table(rows, f"Lesson {lesson}"))
     console.print(notes_below(rows))

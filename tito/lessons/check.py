@@ -97,7 +97,7 @@ def _other_cells(
         cell = cells[index]
         if verdict.status in ("passed", "skipped") or nb.is_test(cell) or nb.is_solution(cell):
             continue
-        if not unwritten or verdict.error in ("ImportError", "ModuleNotFoundError"):
+        if not unwritten or verdict.failed_import:
             problems.append(f"cell {index + 1}: {described(cell, verdict, deadline_s)}")
     return [TaskReport(OTHER_CELLS, FAILED, problems=problems)] if problems else []
 

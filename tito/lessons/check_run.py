@@ -35,6 +35,7 @@ class Verdict:
     error: str = ""
     message: str = ""
     line: int | None = None
+    failed_import: bool = False
     seconds: float = 0.0
     seeds: dict[str, int] = field(default_factory=dict)
 

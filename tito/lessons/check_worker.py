@@ -86,6 +86,7 @@ def _described(error: BaseException | None) -> dict[str, Any]:
         "error": type(error).__name__,
         "message": message[:_LONGEST_MESSAGE],
         "line": line,
+        "failed_import": isinstance(error, ImportError),
     }
 
 
