@@ -6,12 +6,10 @@ address. `TINYTORCH_CLASS` names another class than this folder's, for example `
 
 from pathlib import Path
 
-from traitlets.config import get_config
-
 from tito.course import find_course
 from tito.grading.class_folders import find_class
 from tito.grading.nbgrader_options import configure
 
 folders = find_class(find_course(Path(__file__).parent))
 folders.make()
-configure(get_config(), folders)
+configure(get_config(), folders)  # type: ignore[name-defined]  # noqa: F821 (nbgrader gives it)

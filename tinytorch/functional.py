@@ -392,7 +392,13 @@ def multi_head_attention(qkv: Tensor, num_heads: int, is_causal: bool = True) ->
     Returns:
         (B, T, C).
     """
-    batch, length, width = qkv.data.shape
+    shape = qkv.data.shape
+    if len(shape) != 3 or shape[2] % (3 * num_heads):
+        raise ValueError(
+            f"multi_head_attention: input {shape} must be (B, T, 3 C) with a last size that is a "
+            f"multiple of {3 * num_heads} (queries, keys and values of {num_heads} heads)"
+        )
+    batch, length, width = shape
     q, k, v = split_heads(qkv.data, num_heads)  # each (B, H, T, D)
     scale = 1 / math.sqrt(q.shape[3])
     taped = autograd.recording and qkv.requires_grad

@@ -134,7 +134,7 @@ class DemoClass:
         mutant = self._mutants.get(self._orders["wrong"])
         if mutant is None:
             raise CourseError(
-                f"demo_marks.toml names the mutant {self._orders['wrong']!r}, which does not exist.",
+                f"demo_marks.toml names the mutant {self._orders['wrong']!r}; there is none.",
                 "Name one of mutants.toml.",
             )
         texts = {str(nb.grade_id(c)): c["source"] for c in self._source["cells"]}
@@ -189,7 +189,7 @@ def _solved(source: str) -> str:
 
 
 def _answered(source: str, answer: str | None) -> str:
-    """A question's cell with an answer; the model answer, without its rubric, when none is given."""
+    """A question's cell with an answer; when none is given, the model answer without rubric."""
     model = "\n".join(region_texts(source, BEGIN_SOLUTION, END_SOLUTION))
     return visible_text(source, stub=answer or model.split("Rubric:")[0].strip())
 

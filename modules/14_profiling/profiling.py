@@ -2424,6 +2424,10 @@ for event, span in zip(complete, spans, strict=True):
     assert {"pid", "tid"} <= set(event), "an event without pid and tid is not drawn"
 ### END HIDDEN TESTS
 
+# %% tags=["measure"]
+trace_file = gpt_profile.to_chrome_trace("gpt.trace.json")
+print(f"{len(gpt_profile.spans)} spans written to {trace_file.resolve()}: open it at ui.perfetto.dev")
+
 # %% [markdown]
 # ## Exercise 10: the roofline
 #

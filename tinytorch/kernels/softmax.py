@@ -65,7 +65,8 @@ class Softmax:
             The mean, shape (), and the probabilities (N, V) that the gradient needs.
         """
         count, width = logits.shape
-        shifted: Array = np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True))
+        largest = np.maximum.reduce(logits, axis=1, keepdims=True)
+        shifted: Array = np.subtract(logits, largest, order="C")
         at_target = shifted.take(row_starts(count, width) + targets)  # (N,)
         probabilities = np.exp(shifted, out=shifted)
         totals = probabilities.dot(filled_vector(width, 1, logits.dtype))  # (N,)
@@ -78,6 +79,6 @@ class Softmax:
         """Gradient of `cross_entropy` for the logits: (probabilities - one-hot) * g / N."""
         count, width = probabilities.shape
         scale = np.asarray(g / count, probabilities.dtype)
-        result: Array = np.multiply(probabilities, scale)
+        result: Array = np.multiply(probabilities, scale, order="C")
         result.reshape(-1)[row_starts(count, width) + targets] -= scale
         return result

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 from tito.course import CourseError
@@ -29,7 +29,7 @@ _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/a
 _PROBE_S = 20
 
 
-class Isolation(str, Enum):
+class Isolation(StrEnum):
     """How a submission is kept in."""
 
     BUBBLEWRAP = "bubblewrap"

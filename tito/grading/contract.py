@@ -154,7 +154,7 @@ class LessonUnderContract:
 
 
 def run_jobs(jobs: list[dict[str, Any]], before: int) -> Iterator[dict[str, Any]]:
-    """Run jobs in forks of one warm process that can import the given tree and nothing else of ours.
+    """Run jobs in forks of one warm process, which can import the given tree and no more of ours.
 
     Args:
         jobs: As inside/fork_server.py wants them.

@@ -142,7 +142,8 @@ def give_mark(
         ) from error
     if not 0 <= points <= grade.max_score:
         raise CourseError(
-            f"{points:g} points for {question!r} of {student!r}; it earns 0 to {grade.max_score:g}.",
+            f"{points:g} points for {question!r} of {student!r}, but it earns at most "
+            f"{grade.max_score:g} and at least 0.",
             "Give a number in this range.",
         )
     grade.manual_score = points

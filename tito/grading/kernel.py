@@ -185,9 +185,10 @@ class ConfinedKernel:
         limit = time.monotonic() + _START_S
         request = client.kernel_info()
         while time.monotonic() < limit and self._process.poll() is None:
-            if client.shell_channel.socket.poll(_STEP_MS):
-                if _answers(self._received(client.shell_channel), request, "kernel_info_reply"):
-                    return client
+            if not client.shell_channel.socket.poll(_STEP_MS):
+                continue
+            if _answers(self._received(client.shell_channel), request, "kernel_info_reply"):
+                return client
         client.stop_channels()
         raise CourseError(
             f"The kernel did not start behind its walls (isolation {self._isolation.value}).",
@@ -215,4 +216,5 @@ def _answers(message: Message | None, request: str, kind: str) -> bool:
 
 
 def _is_idle(message: Message) -> bool:
-    return message["msg_type"] == "status" and message["content"].get("execution_state") == "idle"
+    state = message["content"].get("execution_state")
+    return bool(message["msg_type"] == "status" and state == "idle")

@@ -60,7 +60,8 @@ def read_mutants(path: Path, lesson: nb.Notebook) -> list[Change]:
             problems.append(
                 f"the task {task!r} has {planted[task]} mutants; plant at least {LEAST_MUTANTS}."
             )
-    return _refuse(path, problems) or found
+    _refuse(path, problems)
+    return found
 
 
 def read_variants(path: Path, lesson: nb.Notebook) -> list[Change]:
@@ -71,7 +72,8 @@ def read_variants(path: Path, lesson: nb.Notebook) -> list[Change]:
     for change in found:
         if change.loses:
             problems.append(f"{change.name}: a variant loses nothing; remove `loses`.")
-    return _refuse(path, problems) or found
+    _refuse(path, problems)
+    return found
 
 
 def _read(
@@ -129,8 +131,8 @@ def _mistakes(entry: dict[str, Any], about: str, solutions: dict[Any, str]) -> l
 
 
 def _change(entry: dict[str, Any], about: str) -> Change:
-    texts = (entry[key] for key in _TEXT_KEYS)
-    return Change(*texts, about=entry[about], loses=tuple(entry.get("loses", [])))
+    texts = {key: entry[key] for key in _TEXT_KEYS}
+    return Change(**texts, about=entry[about], loses=tuple(entry.get("loses", [])))
 
 
 def _tasks(lesson: nb.Notebook) -> list[str]:

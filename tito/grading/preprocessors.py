@@ -36,7 +36,7 @@ class RebuildSubmission(NbGraderPreprocessor):  # type: ignore[misc]
         for note in made.notes:
             self.log.warning("%s", note)
         made.notebook["metadata"]["tito_notes"] = made.notes
-        return nbformat.from_dict(made.notebook), resources
+        return _node(made.notebook), resources
 
 
 class ConfinedExecute(NbGraderPreprocessor):  # type: ignore[misc]
@@ -59,7 +59,7 @@ class ConfinedExecute(NbGraderPreprocessor):  # type: ignore[misc]
         notes = plain["metadata"].pop("tito_notes", [])
         made = record.new_record(level.value, "", notes, list(verdicts.values()), readable=True)
         record.attach(plain, made)
-        return nbformat.from_dict(plain), resources
+        return _node(plain), resources
 
 
 class SealRecord(NbGraderPreprocessor):  # type: ignore[misc]
@@ -81,4 +81,10 @@ def register_first(assignment: str, student: str, notebooks: list[str]) -> None:
 
 def _plain(notebook: Any) -> nb.Notebook:
     """nbformat's node as plain dictionaries."""
-    return nb.parse_notebook(nbformat.writes(notebook, version=4), "the submission")
+    text = nbformat.writes(notebook, version=4)  # type: ignore[no-untyped-call]
+    return nb.parse_notebook(text, "the submission")
+
+
+def _node(notebook: nb.Notebook) -> Any:
+    """Plain dictionaries as nbformat's node."""
+    return nbformat.from_dict(notebook)  # type: ignore[no-untyped-call]

@@ -22,14 +22,15 @@ class BoundedOutStream(OutStream):
     _cell: str | None = None
     _written = 0
 
-    def write(self, string: str) -> int | None:
+    def write(self, string: str) -> int:
         """Publish `string`, or what of it there is still room for."""
         cell = self.parent_header.get("msg_id")
         if cell != self._cell:
             self._cell, self._written = cell, 0
-        if not isinstance(string, str) or self._written + len(string) <= _limit:
+        if self._written + len(string) <= _limit:
             self._written += len(string)
-            return super().write(string)
+            super().write(string)
+            return len(string)
         if self._written <= _limit:
             kept = string[: _limit - self._written]
             self._written = _limit + 1
