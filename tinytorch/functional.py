@@ -10,7 +10,8 @@ import numpy as np
 
 from tinytorch import autograd, backend, gradients
 from tinytorch.kernels.arrays import Array
-from tinytorch.tensor import Operand, Tensor, constant, operand, recorded
+from tinytorch.operands import dimension, operand
+from tinytorch.tensor import Operand, Tensor, constant, recorded
 
 Ids: TypeAlias = "Tensor | Array | Sequence[Any]"
 
@@ -438,7 +439,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     arrays = [tensor.data for tensor in tensors]
     if not arrays:
         raise ValueError("cat needs at least one tensor")
-    axis = dim % max(arrays[0].ndim, 1)
+    axis = dimension(dim, arrays[0].ndim)
     try:
         data = backend.active.concat(*arrays, axis=axis)
     except ValueError as error:

@@ -12,7 +12,17 @@ import numpy.typing as npt
 from tinytorch import autograd, backend, gradients
 from tinytorch.autograd import Backward
 from tinytorch.kernels.arrays import Array
-from tinytorch.kernels.reductions import Axis, reduced_count
+from tinytorch.kernels.reductions import reduced_count
+from tinytorch.operands import (
+    broadcast_error,
+    dimension,
+    dimensions,
+    kept_shape,
+    matmul_error,
+    numbers,
+    operand,
+    sizes,
+)
 
 Scalar: TypeAlias = "float | int | bool | np.generic"
 Operand: TypeAlias = "Tensor | Array | Scalar"
@@ -279,7 +289,7 @@ class Tensor:
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Position of the largest value (int64)."""
-        axis = None if dim is None else _axis(dim, self.data.ndim)
+        axis = None if dim is None else dimension(dim, self.data.ndim)
         return constant(backend.active.argmax(self.data, axis=axis, keepdims=keepdim))
 
     # ---- functions of one variable --------------------------------------------------------------
@@ -338,7 +348,7 @@ class Tensor:
 
     def softmax(self, dim: int = -1) -> Tensor:
         """e ** x divided by its sum over `dim`."""
-        axis = _axis(dim, self.data.ndim)
+        axis = dimension(dim, self.data.ndim)
         y = backend.active.softmax(self.data, axis=axis)
         if not _taped(self):
             return constant(y)
@@ -346,7 +356,7 @@ class Tensor:
 
     def log_softmax(self, dim: int = -1) -> Tensor:
         """Logarithm of the softmax over `dim`."""
-        axis = _axis(dim, self.data.ndim)
+        axis = dimension(dim, self.data.ndim)
         y = backend.active.log_softmax(self.data, axis=axis)
         if not _taped(self):
             return constant(y)
@@ -356,36 +366,36 @@ class Tensor:
 
     def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Sum over one dimension, several, or all."""
-        axis = _axes(dim, self.data.ndim)
+        axis = dimensions(dim, self.data.ndim)
         data = backend.active.sum(self.data, axis=axis, keepdims=keepdim)
         if not _taped(self):
             return constant(data)
-        kept = _kept_shape(self.data.shape, axis)
+        kept = kept_shape(self.data.shape, axis)
         return recorded(data, (self,), gradients.reduction(self, axis, kept, mean=False))
 
     def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Mean over one dimension, several, or all."""
-        axis = _axes(dim, self.data.ndim)
+        axis = dimensions(dim, self.data.ndim)
         data = backend.active.mean(self.data, axis=axis, keepdims=keepdim)
         if not _taped(self):
             return constant(data)
-        kept = _kept_shape(self.data.shape, axis)
+        kept = kept_shape(self.data.shape, axis)
         return recorded(data, (self,), gradients.reduction(self, axis, kept, mean=True))
 
     def max(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Largest value over one dimension, several, or all (values only; see `argmax`)."""
-        axis = _axes(dim, self.data.ndim)
+        axis = dimensions(dim, self.data.ndim)
         y = backend.active.max(self.data, axis=axis, keepdims=keepdim)
         if not _taped(self):
             return constant(y)
-        kept = _kept_shape(self.data.shape, axis)
+        kept = kept_shape(self.data.shape, axis)
         return recorded(y, (self,), gradients.largest(self, y, axis, kept))
 
     def var(
         self, dim: int | Sequence[int] | None = None, keepdim: bool = False, correction: int = 1
     ) -> Tensor:
         """Variance: squared distances from the mean, summed and divided by count - correction."""
-        axis = _axes(dim, self.data.ndim)
+        axis = dimensions(dim, self.data.ndim)
         centred = self - self.mean(dim, keepdim=True)
         count = reduced_count(self.data.shape, axis)
         if count <= correction:
@@ -396,7 +406,7 @@ class Tensor:
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The same elements in another shape (one size may be -1); copies only if it must."""
-        wanted = _sizes(shape)
+        wanted = sizes(shape)
         before = self.data.shape
         try:
             data = gradients.reshaped(self.data, wanted)
@@ -414,7 +424,7 @@ class Tensor:
         Raises:
             ValueError: the elements do not lie in memory in this order.
         """
-        wanted = _sizes(shape)
+        wanted = sizes(shape)
         try:
             self.data.reshape(wanted, copy=False)
         except ValueError as error:
@@ -427,23 +437,23 @@ class Tensor:
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """Join the dimensions from `start_dim` to `end_dim` into one."""
         shape = self.data.shape or (1,)
-        start, end = _axis(start_dim, len(shape)), _axis(end_dim, len(shape))
+        start, end = dimension(start_dim, len(shape)), dimension(end_dim, len(shape))
         joined = math.prod(shape[start : end + 1])
         return self.reshape(*shape[:start], joined, *shape[end + 1 :])
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Swap two dimensions."""
-        data = self.data.swapaxes(_axis(dim0, self.data.ndim), _axis(dim1, self.data.ndim))
+        data = self.data.swapaxes(dimension(dim0, self.data.ndim), dimension(dim1, self.data.ndim))
         if not _taped(self):
             return constant(data)
         return recorded(data, (self,), lambda g: (g.swapaxes(dim0, dim1),))
 
     def permute(self, *dims: int | Sequence[int]) -> Tensor:
         """Put the dimensions in another order."""
-        order = tuple(_axis(dim, self.data.ndim) for dim in _sizes(dims))
+        order = tuple(dimension(dim, self.data.ndim) for dim in sizes(dims))
         if sorted(order) != list(range(self.data.ndim)):
             raise ValueError(
-                f"permute needs each dimension of {self.data.shape} once, got {_sizes(dims)}"
+                f"permute needs each dimension of {self.data.shape} once, got {sizes(dims)}"
             )
         data = self.data.transpose(order)
         if not _taped(self):
@@ -459,7 +469,7 @@ class Tensor:
     def unsqueeze(self, dim: int) -> Tensor:
         """Add a dimension of size 1 at `dim`."""
         shape = self.data.shape
-        place = _axis(dim, len(shape) + 1)
+        place = dimension(dim, len(shape) + 1)
         return self.reshape(*shape[:place], 1, *shape[place:])
 
     def squeeze(self, dim: int | None = None) -> Tensor:
@@ -467,7 +477,7 @@ class Tensor:
         shape = self.data.shape
         if dim is None:
             return self.reshape(tuple(size for size in shape if size != 1))
-        place = _axis(dim, len(shape))
+        place = dimension(dim, len(shape))
         return self if shape[place] != 1 else self.reshape(shape[:place] + shape[place + 1 :])
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -590,31 +600,7 @@ def as_array(data: Any, dtype: npt.DTypeLike | None) -> Array:
         data = data.data
     if isinstance(data, (np.ndarray, np.generic)):
         return np.asarray(data, dtype)
-    array = np.asarray(data)
-    if dtype is None and array.dtype == np.float64:
-        dtype = np.float32
-    if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"a tensor holds numbers, got {type(data).__name__} that NumPy reads as {array.dtype}"
-        )
-    return array if dtype is None else array.astype(dtype)
-
-
-def operand(value: Any, dtype: np.dtype[Any]) -> Array:
-    """The other side of an operation with a tensor of `dtype`.
-
-    A number takes the tensor's dtype (an integer tensor and a float give float32); an array keeps
-    its own.
-    """
-    if isinstance(value, np.ndarray):
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        return np.asarray(value)
-    if isinstance(value, (int, np.integer)):
-        return np.asarray(int(value), np.dtype(np.int64) if dtype.kind == "b" else dtype)
-    if isinstance(value, (float, np.floating)):
-        return np.asarray(value, dtype if dtype.kind == "f" else np.float32)
-    raise TypeError(f"a tensor cannot be combined with {type(value).__name__}")
+    return numbers(data, dtype)
 
 
 # ---- arguments ----------------------------------------------------------------------------------
@@ -632,61 +618,9 @@ def _compare(op: str, x: Tensor, other: Operand) -> Tensor:
         raise broadcast_error(op, x.data, y, error) from error
 
 
-def _axis(dim: int, ndim: int) -> int:
-    if not -ndim <= dim < ndim:
-        raise IndexError(f"dimension {dim} does not exist: this tensor has {ndim} dimensions")
-    return dim % ndim
-
-
-def _axes(dim: int | Sequence[int] | None, ndim: int) -> Axis:
-    if dim is None:
-        return None
-    if isinstance(dim, int):
-        return _axis(dim, ndim)
-    return tuple(_axis(one, ndim) for one in dim)
-
-
-def _kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """`shape` with 1 in place of the reduced axes."""
-    if axis is None:
-        return (1,) * len(shape)
-    axes = (axis,) if isinstance(axis, int) else axis
-    return tuple(1 if i in axes else size for i, size in enumerate(shape))
-
-
-def _sizes(sizes: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
-    """`f(2, 3)` and `f((2, 3))` mean the same."""
-    if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
-        return tuple(sizes[0])
-    return tuple(sizes)  # type: ignore[arg-type]
-
-
 def _plain_index(index: Any) -> Any:
     if isinstance(index, Tensor):
         return index.data
     if isinstance(index, tuple):
         return tuple(part.data if isinstance(part, Tensor) else part for part in index)
     return index
-
-
-# ---- errors -------------------------------------------------------------------------------------
-
-
-def broadcast_error(op: str, a: Array, b: Array, error: ValueError) -> ValueError:
-    """The error to raise when a kernel refused two operands; names both shapes."""
-    try:
-        np.broadcast_shapes(a.shape, b.shape)
-    except ValueError:
-        return ValueError(
-            f"{op}: shapes {a.shape} and {b.shape} do not broadcast; from the last dimension on, "
-            "sizes must be equal or 1"
-        )
-    return ValueError(f"{op} of shapes {a.shape} and {b.shape}: {error}")
-
-
-def matmul_error(a: Array, b: Array, error: ValueError) -> ValueError:
-    """The error to raise when `matmul` refused two operands; names both shapes."""
-    return ValueError(
-        f"matmul: shapes {a.shape} and {b.shape} do not fit; the last size of the first must equal "
-        f"the second-last of the second, and leading sizes must broadcast ({error})"
-    )

@@ -129,7 +129,7 @@ def learn_digits(
     if not isinstance(model, SmallCNN):
         train_images = train_images.reshape(len(train_images), -1)  # (N, 64)
         test_images = test_images.reshape(len(test_images), -1)  # (N, 64)
-    arrays = [train_images, train_labels]
+    arrays = (train_images, train_labels)
     loaders = [
         DataLoader(arrays, phase.batch_size, shuffle=True, rng=rng, drop_last=True)
         for phase in recipe.phases

@@ -13,7 +13,7 @@ DASHBOARD = """\
 from tinytorch import dashboards
 dashboard = dashboards.ProfilerDashboard(
     measure, models=["small", "wide"], batch_sizes=[1, 4], sequence_lengths=[32, 64, 128, 256])
-dashboard"""
+"""
 
 STATIC = """\
 result = measure("small", 1, 64)
@@ -32,31 +32,24 @@ rng = np.random.default_rng(0)
 drawn = {"normal": rng.normal(size=20_000), "uniform": rng.uniform(-2, 2, 20_000)}
 dashboards.show(dashboards.histogram(drawn, x_title="weight"))"""
 
-BREAKAGES = {
-    "unwired": (
-        "dashboard",
-        "dashboard._length.unobserve_all()\ndashboard._model.unobserve_all()\n"
-        "dashboard._batch.unobserve_all()\ndashboard",
-    ),
-    "nameless": (
-        "dashboard",
-        "for chart in dashboard._charts:\n    chart.description_text = ''\ndashboard",
-    ),
-    "error": ("dashboard", "dashboard\nraise RuntimeError('meant to fail')"),
-    "cdn": (
-        "dashboard",
-        "from IPython.display import HTML, display\n"
-        "display(HTML('<img src=\"https://cdn.plot.ly/pixel.png\">'))\ndashboard",
-    ),
-}
+_UNWIRED = """\
+for control in (dashboard._model, dashboard._batch, dashboard._length):
+    control.unobserve_all()
+dashboard"""
+
+_FAULTY = """\
+from IPython.display import HTML, display
+display(HTML('<img src="https://cdn.plot.ly/pixel.png">'), dashboard)
+for chart in dashboard._charts:
+    chart.description_text = ""
+raise RuntimeError("meant to fail")"""
+
+_LAST_LINE = {"good": "dashboard", "unwired": _UNWIRED, "faulty": _FAULTY}
 
 
 def write_dashboard_notebook(path: Path, kind: str = "good") -> Path:
-    """Write the notebook; `kind` is "good" or the name of a breakage."""
-    cell = DASHBOARD
-    if kind != "good":
-        last, broken = BREAKAGES[kind]
-        cell = cell.removesuffix(last) + broken
+    """Write the notebook: "good", "unwired" (dead controls) or "faulty" (three other mistakes)."""
+    cell = DASHBOARD + _LAST_LINE[kind]
     return write_notebook(path, "# A profile you can turn", [MEASURE, cell], folded=2)
 
 

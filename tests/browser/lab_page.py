@@ -15,6 +15,7 @@ _IDLE = """() => {
   const notebook = window.jupyterapp?.shell?.currentWidget;
   return notebook?.sessionContext?.session?.kernel?.status === "idle";
 }"""
+_END_KERNEL = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown()"
 _MILLISECONDS = 1000
 
 _HARMLESS = ("ResizeObserver loop",)  # the browser's note on a layout of two passes
@@ -101,5 +102,6 @@ class LabPage:
         self.page.screenshot(path=str(path))
 
     def close(self) -> None:
-        """Close the page and forget its cookies."""
+        """End the notebook's kernel, close the page and forget its cookies."""
+        self.page.evaluate(_END_KERNEL)
         self._context.close()

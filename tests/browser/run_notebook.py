@@ -52,6 +52,7 @@ def run_notebook_in_lab(
     browser: Browser,
     server: LabServer,
     seconds: float = 600,
+    drawing_seconds: float = 60,
 ) -> LabRun:
     """Open a copy of `notebook` in JupyterLab, run all cells, and picture each drawn output.
 
@@ -61,6 +62,7 @@ def run_notebook_in_lab(
         browser: A running browser.
         server: A running JupyterLab.
         seconds: How long the cells may take.
+        drawing_seconds: How long the figures may take after that.
     """
     page = LabPage(browser, server)
     try:
@@ -72,7 +74,7 @@ def run_notebook_in_lab(
         page.follows(
             "charts",
             f"(charts) => charts.length >= {planned + live} && charts.every((c) => c.marks > 0)",
-            60,
+            drawing_seconds,
         )
         return LabRun(
             cells=cells,

@@ -30,7 +30,7 @@ def test_a_cell_error_and_a_lost_figure_are_told(
 ) -> None:
     no_figure = "display({'application/vnd.plotly.v1+json': {'data': 5}}, raw=True)"
     notebook = write_notebook(tmp_path / "broken.ipynb", "# Broken", [no_figure, "1 / 0"])
-    run = run_notebook_in_lab(notebook, tmp_path, browser=browser, server=lab)
+    run = run_notebook_in_lab(notebook, tmp_path, browser=browser, server=lab, drawing_seconds=3)
     problems = run.problems()
     assert "cell error: ZeroDivisionError: division by zero" in problems
     assert "0 of 1 figures were drawn" in problems

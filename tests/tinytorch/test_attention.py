@@ -133,9 +133,7 @@ def test_a_cache_changes_nothing_but_the_work(steps: list[int]) -> None:
     ends = np.cumsum([0, *steps])
     with no_grad():
         whole = block(Tensor(x)).data
-        parts = [
-            block(Tensor(x[:, start:end]), cache=cache).data for start, end in pairwise(ends)
-        ]
+        parts = [block(Tensor(x[:, start:end]), cache=cache).data for start, end in pairwise(ends)]
     assert cache.length == 6
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
 
@@ -163,7 +161,9 @@ def test_errors_show_the_shapes() -> None:
     q, k = Tensor(np.ones((1, 2, 4, 3))), Tensor(np.ones((1, 2, 3, 3)))
     with pytest.raises(ValueError, match="4 queries but 3 keys"):
         F.scaled_dot_product_attention(q, k, k, is_causal=True)
-    with pytest.raises(ValueError, match=r"q \(1, 2, 4, 3\), k \(1, 2, 3, 3\) and v \(1, 2, 4, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"q \(1, 2, 4, 3\), k \(1, 2, 3, 3\) and v \(1, 2, 4, 3\)"
+    ):
         F.scaled_dot_product_attention(q, k, q)
     with pytest.raises(ValueError, match="embed_dim 10 cannot be shared by 4 heads"):
         nn.MultiHeadAttention(10, 4)

@@ -16,7 +16,9 @@ from tinytorch.kernels import NumpyBackend
 
 @settings(max_examples=40)
 @given(data=st.data(), shape=array_shapes(min_dims=1, max_dims=3, max_side=4), seed=seeds)
-def test_getitem_gradients_of_slices(data: st.DataObject, shape: tuple[int, ...], seed: int) -> None:
+def test_getitem_gradients_of_slices(
+    data: st.DataObject, shape: tuple[int, ...], seed: int
+) -> None:
     index = data.draw(basic_indices(shape, allow_newaxis=True, max_dims=5))
     x = np.random.default_rng(seed).standard_normal(shape)
     np.testing.assert_array_equal(Tensor(x)[index].data, x[index])
@@ -78,7 +80,9 @@ def test_embedding_grad_adds_up_every_repetition(rows: int, count: int, seed: in
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
 def test_embedding_takes_every_integer_dtype(dtype: type) -> None:
     table = Tensor(np.arange(6.0).reshape(3, 2))
-    np.testing.assert_array_equal(F.embedding(np.array([2, 0], dtype), table).data, [[4, 5], [0, 1]])
+    np.testing.assert_array_equal(
+        F.embedding(np.array([2, 0], dtype), table).data, [[4, 5], [0, 1]]
+    )
 
 
 def test_embedding_errors() -> None:

@@ -30,9 +30,7 @@ def test_matmul_gradients_with_vectors_and_broadcast_batches(
 
 
 @settings(max_examples=30)
-@given(
-    lead=st.lists(sizes, max_size=2), k=sizes, n=sizes, with_bias=st.booleans(), seed=seeds
-)
+@given(lead=st.lists(sizes, max_size=2), k=sizes, n=sizes, with_bias=st.booleans(), seed=seeds)
 def test_linear_gradients(lead: list[int], k: int, n: int, with_bias: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, weight = rng.standard_normal((*lead, k)), rng.standard_normal((n, k))

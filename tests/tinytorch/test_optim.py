@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ STEPS = 4
 
 
 def parameters(seed: int) -> tuple[Parameter, list[np.ndarray]]:
-    """A float64 parameter, so that the formulas must agree closely, and gradients for some steps."""
+    """A parameter in float64, so that formulas must agree closely, and gradients for it."""
     rng = np.random.default_rng(seed)
     parameter = Parameter(rng.standard_normal((3, 4)))
     return parameter, [rng.standard_normal((3, 4)) for _ in range(STEPS)]
@@ -218,7 +219,7 @@ def test_cosine_falls_from_one_to_its_end(total: int, final: float) -> None:
     factors = [cosine_schedule(step, total, final) for step in range(total + 3)]
     assert factors[0] == pytest.approx(1)
     assert factors[total:] == pytest.approx([final] * 3)
-    assert all(a >= b - 1e-12 for a, b in zip(factors, factors[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in pairwise(factors))
     for step in range(total):
         expected = final + (1 - final) * (1 + math.cos(math.pi * step / total)) / 2
         assert factors[step] == pytest.approx(expected)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def load_checkpoint(
         raise ValueError(
             f"{path} is an npz file but no checkpoint; write one with save_checkpoint()"
         )
+    notes: dict[str, Any] = json.loads(str(arrays[NOTES]))
     before = {name: tensor.data.copy() for name, tensor in model.state_dict().items()}
     try:
         model.load_state_dict(_part(arrays, MODEL))
@@ -72,7 +74,6 @@ def load_checkpoint(
         model.load_state_dict(before)
         what = type(model).__name__
         raise ValueError(f"{path} does not fit this {what}: {error.args[0]}") from error
-    notes: dict[str, Any] = json.loads(str(arrays[NOTES]))
     return notes
 
 
@@ -97,9 +98,9 @@ def read_npz(path: str | Path) -> dict[str, Array]:
         ValueError: it is damaged, no npz file, or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.lib.npyio.NpzFile(file) as archive:
             return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, EOFError, ValueError, AttributeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise ValueError(
             f"{path} is no readable npz file ({error}); it may be cut off: save or copy it again"
         ) from error

@@ -18,6 +18,7 @@ from typing import Any
 from tito.course import Course, CourseError, Lesson
 from tito.grading import confinement
 from tito.grading.confinement import INSIDE
+from tito.grading.execution import label
 from tito.grading.mutants import Change, read_mutants, read_variants
 from tito.lessons import notebook as nb
 from tito.lessons.build import lesson_notebook
@@ -120,8 +121,8 @@ class LessonUnderContract:
 
     def _job(self, name: str, case: Case) -> dict[str, Any]:
         cells = [
-            {"id": cell["id"], "source": self._source(cell, case)}
-            for cell in self.notebook["cells"]
+            {"id": label(cell, index), "source": self._source(cell, case)}
+            for index, cell in enumerate(self.notebook["cells"])
             if cell["cell_type"] == "code"
             and (case.kind == REFERENCE or not nb.has_tag(cell, "measure"))
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -62,17 +63,18 @@ def in_order(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def contract_table(lesson: Lesson, outcomes: list[Outcome]) -> Table:
-    """One lesson's outcomes for a terminal."""
-    table = Table(title=f"Contract of lesson {lesson}", title_justify="left")
-    table.add_column("run", overflow="fold")
+    """One lesson's outcomes for a terminal; what is wrong stands in place of what was lost."""
+    table = Table(title=f"Contract of lesson {lesson}", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("kind", no_wrap=True)
+    table.add_column("run", no_wrap=True)
     table.add_column("points", justify="right", no_wrap=True)
     table.add_column("loses", overflow="fold")
-    table.add_column("verdict", overflow="fold")
     for outcome in outcomes:
-        verdict = Text(outcome.verdict, style="green" if outcome.kept else "red")
-        points = f"{outcome.points:g} / {outcome.most:g}"
-        table.add_row(outcome.case.name, outcome.case.kind, points, _lost(outcome), verdict)
+        points = f"{outcome.points:g}/{outcome.most:g}"
+        words = Text(_lost(outcome).replace("test_", ""))
+        if not outcome.kept:
+            words = Text(f"broken: {outcome.verdict}", style="red")
+        table.add_row(outcome.case.kind, outcome.case.name, points, words)
     return table
 
 

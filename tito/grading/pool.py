@@ -91,7 +91,7 @@ class WorkerPool:
         errors = self._scratch / f"{number}.errors"
         with errors.open("wb") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tito.grading.worker", str(orders)],
+                [sys.executable, "-P", "-m", "tito.grading.worker", str(orders)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=sink,

@@ -12,7 +12,7 @@ import io
 import re
 import textwrap
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tito.course import Lesson
@@ -107,19 +107,31 @@ def _grams(stream: list[str], length: int = GRAM) -> set[Gram]:
     return {tuple(stream[i : i + length]) for i in range(len(stream) - length + 1)}
 
 
-def visible_grams(texts: Iterable[str], lengths: set[int]) -> set[Gram]:
-    """Runs of tokens that students see anyway."""
-    seen: set[Gram] = set()
-    for text in texts:
-        for variant in (text, _COMMENT.sub("", text)):
+class GramFinder:
+    """Finds known runs of tokens in texts, in one pass whatever their lengths."""
+
+    def __init__(self, wanted: Iterable[Gram]) -> None:
+        self._by_start: dict[Gram, list[Gram]] = {}
+        for gram in wanted:
+            self._by_start.setdefault(gram[:_SHORTEST], []).append(gram)
+
+    def find(self, text: str) -> set[Gram]:
+        """The known runs in a text, read with and without its comments."""
+        found: set[Gram] = set()
+        for variant in {text, _COMMENT.sub("", text)}:
             stream = tokens(variant)
-            for length in lengths:
-                seen.update(_runs(stream, length))
-    return seen
+            starts = zip(*(stream[i:] for i in range(_SHORTEST)), strict=False)
+            for at, start in enumerate(starts):
+                for gram in self._by_start.get(start, ()):
+                    if tuple(stream[at : at + len(gram)]) == gram:
+                        found.add(gram)
+        return found
 
 
-def _runs(stream: list[str], length: int) -> Iterator[Gram]:
-    return zip(*(stream[i:] for i in range(length)), strict=False)
+def visible_grams(texts: Iterable[str], secrets: list[Secret]) -> set[Gram]:
+    """Those runs of the secrets that students see anyway, and that therefore prove nothing."""
+    finder = GramFinder(gram for secret in secrets for gram in secret.grams)
+    return {gram for text in texts for gram in finder.find(text)}
 
 
 def visible_texts(cells: list[LessonCell]) -> list[str]:
@@ -138,29 +150,18 @@ def scan(files: Iterable[tuple[str, bytes]], secrets: list[Secret], seen: set[Gr
     Returns:
         At most one leak for each file and secret.
     """
-    wanted: dict[int, dict[Gram, list[Secret]]] = {}
+    owners: dict[Gram, list[Secret]] = {}
     for secret in secrets:
         for gram in secret.grams - seen:
-            wanted.setdefault(len(gram), {}).setdefault(gram, []).append(secret)
+            owners.setdefault(gram, []).append(secret)
+    finder = GramFinder(owners)
     leaks: dict[tuple[str, Secret], Leak] = {}
     for name, content in files:
         for piece in pieces(name, content):
-            for gram, owners in _hits(piece, wanted):
-                for secret in owners:
-                    leak = Leak(name, secret, " ".join(gram))
-                    leaks.setdefault((name, secret), leak)
+            for gram in sorted(finder.find(piece)):
+                for secret in owners[gram]:
+                    leaks.setdefault((name, secret), Leak(name, secret, " ".join(gram)))
     return list(leaks.values())
-
-
-def _hits(
-    piece: str, wanted: dict[int, dict[Gram, list[Secret]]]
-) -> Iterator[tuple[Gram, list[Secret]]]:
-    for variant in {piece, _COMMENT.sub("", piece)}:
-        stream = tokens(variant)
-        for length, owners in wanted.items():
-            for gram in _runs(stream, length):
-                if gram in owners:
-                    yield gram, owners[gram]
 
 
 def shown_by_lesson(
@@ -172,7 +173,7 @@ def shown_by_lesson(
     would blind it: here a solution of which the visible text holds the greater part is a leak.
     """
     own = [secret for secret in secrets if secret.lesson == lesson and secret.length == GRAM]
-    shown = visible_grams(visible_texts(cells), {GRAM})
+    shown = visible_grams(visible_texts(cells), own)
     return [
         Leak(file, secret, " ".join(sorted(secret.grams & shown)[0]))
         for secret in own

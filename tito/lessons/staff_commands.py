@@ -91,8 +91,8 @@ def audit(
     from tito.lessons.audit import show
 
     both = leaks == sync
-    findings = run(_checkout(), leaks=leaks or both, sync=sync or both)
-    if not show(findings):
+    leaks, sync = leaks or both, sync or both
+    if not show(run(_checkout(), leaks=leaks, sync=sync), leaks=leaks, sync=sync):
         raise typer.Exit(1)
 
 

@@ -1,6 +1,7 @@
 """The leak scan finds answers wherever they are hidden, and keeps quiet about what is public."""
 
 import json
+import textwrap
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -48,7 +49,7 @@ def cells(tmp_path: Path) -> list[LessonCell]:
 
 def leaks(cells: list[LessonCell], name: str, content: bytes | str) -> set[str]:
     secrets = secrets_of(LESSON, cells)
-    seen = visible_grams(visible_texts(cells), {secret.length for secret in secrets})
+    seen = visible_grams(visible_texts(cells), secrets)
     data = content.encode() if isinstance(content, str) else content
     return {leak.secret.grade_id for leak in scan([(name, data)], secrets, seen)}
 
@@ -84,7 +85,7 @@ REFORMATTED = (
     ("name", "content"),
     [
         ("a.py", SOLUTION),
-        ("a.py", f"class A:\n    def f(self):\n        {SOLUTION.replace(chr(10), chr(10) + ' ' * 8)}"),
+        ("a.py", "class A:\n    def f(self):\n" + textwrap.indent(SOLUTION, " " * 8)),
         ("a.py", REFORMATTED),
         ("a.py", SOLUTION.replace("== 0:\n", "== 0:  # nothing given\n    # so refuse\n")),
         ("a.md", f"Look:\n\n```python\n{SOLUTION}```\n"),
