@@ -49,10 +49,11 @@ def dimension(dim: int, ndim: int) -> int:
 
 
 def dimensions(dim: int | Sequence[int] | None, ndim: int) -> Axis:
+    """One dimension, several or all (None), counted from the front, after the same check."""
     if dim is None:
         return None
-    if isinstance(dim, int):
-        return dimension(dim, ndim)
+    if isinstance(dim, (int, np.integer)):
+        return dimension(int(dim), ndim)
     return tuple(dimension(one, ndim) for one in dim)
 
 

@@ -21,12 +21,12 @@ class Optimizer:
     """What all optimizers share: the parameters, and arrays of their shapes as state.
 
     Args:
-        parameters: tensors that require a gradient, each once.
+        parameters: floating point tensors, each once; frozen ones never get a gradient and stay.
         lr: learning rate, above 0; may be changed between steps.
 
     Raises:
         ValueError: no parameters, one given twice, or a learning rate below 0.
-        TypeError: something that is no tensor with `requires_grad`.
+        TypeError: something that is no floating point tensor.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:

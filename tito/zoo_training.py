@@ -179,10 +179,10 @@ def learn_docs(
 RECIPES = {
     "digits_mlp": Recipe(
         learn_digits,
-        phases=(Phase(steps=2000, batch_size=32),),
-        learning_rate=3e-3,
+        phases=(Phase(steps=1000, batch_size=32),),
+        learning_rate=1e-2,
         warmup_steps=50,
-        weight_decay=0.01,
+        weight_decay=0.5,
     ),
     "digits_cnn": Recipe(
         learn_digits,

@@ -38,7 +38,7 @@ def check_gradients(
 ) -> None:
     """The gradients of `function` for all arrays, against central differences.
 
-    The result is weighted with fixed random numbers, so that every element of it counts differently.
+    The result is weighted with fixed random numbers, so that each element of it counts differently.
     """
     tensors = [Tensor(array, requires_grad=True) for array in arrays]
     result = function(*tensors)

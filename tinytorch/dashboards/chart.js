@@ -52,6 +52,7 @@ async function render({ model, el }) {
   plot.setAttribute("role", "figure");
   const name = () => plot.setAttribute("aria-label", model.get("description_text"));
   name();
+  model.on("change:description_text", name);
   plot.textContent = model.get("description_text"); // what is read until the picture is there
   el.appendChild(plot);
   el.style.width = "100%";
@@ -74,10 +75,9 @@ async function render({ model, el }) {
     watchControls();
   };
   let turn = Promise.resolve();
-  const redraw = () => { turn = turn.then(draw); return turn; };
+  const redraw = () => { turn = turn.then(draw, draw); return turn; };
+  model.on("change:figure_json", redraw); // before the first draw: no change may fall between
   await redraw();
-  model.on("change:figure_json", redraw);
-  model.on("change:description_text", name);
   const size = new ResizeObserver(() => { if (plot.offsetParent) Plotly.Plots.resize(plot); });
   size.observe(el);
   const theme = new MutationObserver(redraw);

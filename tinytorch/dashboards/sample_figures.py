@@ -49,7 +49,7 @@ def distribution(
     figure.update_layout(
         xaxis=log_axis(x_title, limits or padded(v for _, samples in rows for v in samples))
         if log
-        else axis(x_title, range=limits),
+        else axis(x_title, range=limits, rangemode=None if limits else "nonnegative"),
         yaxis=axis(
             "",
             tickvals=list(range(len(rows))),

@@ -60,6 +60,8 @@ class ConfinedKernel:
 
     def __enter__(self) -> ConfinedKernel:
         self._folder = _socket_folder()
+        self._context = zmq.Context()
+        self._context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
         try:
             self._process = self._launch()
             self._client = self._connect()
@@ -74,7 +76,6 @@ class ConfinedKernel:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._client.stop_channels()
         self._clean_up()
 
     def run(self, code: str, deadline_s: float) -> Iterator[Message]:
@@ -177,9 +178,7 @@ class ConfinedKernel:
         )
 
     def _connect(self) -> BlockingKernelClient:
-        context = zmq.Context()
-        context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
-        client = BlockingKernelClient(context=context)
+        client = BlockingKernelClient(context=self._context)
         client.load_connection_file(str(self._folder / "kernel.json"))
         client.start_channels(stdin=False, hb=False)
         limit = time.monotonic() + _START_S
@@ -189,7 +188,6 @@ class ConfinedKernel:
                 continue
             if _answers(self._received(client.shell_channel), request, "kernel_info_reply"):
                 return client
-        client.stop_channels()
         raise CourseError(
             f"The kernel did not start behind its walls (isolation {self._isolation.value}).",
             "Run `tito doctor`; it says what is missing.",
@@ -198,6 +196,7 @@ class ConfinedKernel:
     def _clean_up(self) -> None:
         if hasattr(self, "_process"):
             self.end()
+        self._context.destroy(linger=0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

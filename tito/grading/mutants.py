@@ -55,12 +55,12 @@ def read_mutants(path: Path, lesson: nb.Notebook) -> list[Change]:
             if test not in tests:
                 problems.append(f"{change.name}: `loses` names {test!r}, which is no test here.")
     planted = Counter(task_of(change.cell, Role.SOLUTION) for change in found)
-    for task in _tasks(lesson):
-        if planted[task] < LEAST_MUTANTS:
-            problems.append(
-                f"the task {task!r} has {planted[task]} mutants; plant at least {LEAST_MUTANTS}."
-            )
-    _refuse(path, problems)
+    _refuse(path, problems)  # before counting: an entry that cannot be used is no mutant yet
+    few = {task: planted[task] for task in _tasks(lesson) if planted[task] < LEAST_MUTANTS}
+    _refuse(
+        path,
+        [f"{task!r} has {n} mutants; plant at least {LEAST_MUTANTS}." for task, n in few.items()],
+    )
     return found
 
 

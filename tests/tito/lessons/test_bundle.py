@@ -174,6 +174,25 @@ def test_its_lock_is_complete_and_smaller(made: Bundle) -> None:
     assert all("--hash=sha256" in entry for entry in re.split(r"\n(?=\w)", lock) if "==" in entry)
 
 
+def test_installs_with_nothing_but_its_lock(made: Bundle, tmp_path: Path) -> None:
+    """pip asks hatchling for an editable wheel; that must need no package the lock lacks."""
+    code = (
+        "import sys\nsys.modules['editables'] = None\n"
+        f"from hatchling.build import build_editable\nprint(build_editable({str(tmp_path)!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=made.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / done.stdout.strip()) as wheel:
+        inside = {name: wheel.read(name).decode() for name in wheel.namelist()}
+    assert [text.strip() for name, text in inside.items() if name.endswith(".pth")] == [
+        str(made.folder)
+    ]
+    [points] = [text for name, text in inside.items() if name.endswith("entry_points.txt")]
+    assert "tito = tito.cli:main" in points
+
+
 def test_a_lock_follows_what_packages_need_and_nothing_else(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text(

@@ -1,0 +1,37 @@
+"""Small courses, and the rule for tests that need walls: CI runs them, or fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.grading.small_course import built_course
+from tito.course import Course, Layout
+from tito.grading.confinement import why_not_bubblewrap
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("sandbox") is None:
+        return
+    why = why_not_bubblewrap()
+    if why is None:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"bubblewrap must work in CI, and does not: {why}")
+    pytest.skip(f"no bubblewrap: {why}")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """The small course, built and released once; copy it before writing to it."""
+    return built_course(tmp_path_factory.mktemp("built") / "course")
+
+
+@pytest.fixture
+def course(built: Course, tmp_path: Path) -> Course:
+    """A small course of its own."""
+    shutil.copytree(built.root, tmp_path / "course")
+    return Course(tmp_path / "course", Layout.CHECKOUT)
