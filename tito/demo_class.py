@@ -24,6 +24,7 @@ from tito.lessons.nbgrader_settings import BEGIN_SOLUTION, END_SOLUTION
 from tito.lessons.roles import Role, region_texts, task_of, visible_text
 
 FOLDER = "demo"
+ORDERS = Path(__file__).parent / "grading" / "demo_marks.toml"
 _MARKER = ".made-by-tito-demo"
 _ENDLESS = "while True:\n    pass"
 
@@ -55,9 +56,22 @@ class DemoStudent:
 
 
 def run_demo(
-    course: Course, lesson: Lesson, level: Isolation, timeout_s: float, console: Console
+    course: Course,
+    lesson: Lesson,
+    level: Isolation,
+    timeout_s: float,
+    console: Console,
+    orders: Path = ORDERS,
 ) -> bool:
     """Grade the demo class of a lesson and show it; whether every mark is the expected one.
+
+    Args:
+        course: The course.
+        lesson: Its lesson.
+        level: How the submissions are kept in.
+        timeout_s: Seconds a cell may run.
+        console: Where to show things.
+        orders: Who does what in the class: demo_marks.toml.
 
     Raises:
         CourseError: The lesson is not built and released, or demo/ holds something else.
@@ -66,7 +80,7 @@ def run_demo(
     from tito.grading.session import grade_with_bar
     from tito.grading.table import gradebook_table, notes_below, read_rows
 
-    students = DemoClass(course, lesson).students()
+    students = DemoClass(course, lesson, orders).students()
     folders = _fresh_folders(course)
     for student in students:
         path = folders.submitted(student.name, lesson)
@@ -94,7 +108,7 @@ class DemoClass:
         CourseError: A file of the lesson is missing, or demo_marks.toml has no entry for it.
     """
 
-    def __init__(self, course: Course, lesson: Lesson) -> None:
+    def __init__(self, course: Course, lesson: Lesson, orders: Path = ORDERS) -> None:
         for path in (course.source(lesson), course.release(lesson)):
             if not path.is_file():
                 raise CourseError(
@@ -103,7 +117,7 @@ class DemoClass:
                 )
         self._source = nb.read_notebook(course.source(lesson))
         self._release = course.release(lesson)
-        self._orders = _orders(lesson)
+        self._orders = _orders(lesson, orders)
         mutants = read_mutants(course.text(lesson).parent / "mutants.toml", self._source)
         self._mutants = {mutant.name: mutant for mutant in mutants}
         self._points = {
@@ -170,8 +184,7 @@ class DemoClass:
         return DemoStudent(name, notebook, auto, marks)
 
 
-def _orders(lesson: Lesson) -> dict[str, Any]:
-    path = Path(__file__).parent / "grading" / "demo_marks.toml"
+def _orders(lesson: Lesson, path: Path) -> dict[str, Any]:
     orders: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     if lesson.folder not in orders:
         known = ", ".join(orders)

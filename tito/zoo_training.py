@@ -97,7 +97,7 @@ class Recipe:
                 steps=phase.steps,
                 schedule=partial(self.factor_after, done),
                 max_gradient_norm=1.0,
-                callback=partial(_shifted, callback, done),
+                callback=partial(_tell_of_all, callback, done, self.steps, seconds),
                 show_progress=False,
             )
             done, seconds = done + phase.steps, seconds + history.seconds
@@ -117,8 +117,11 @@ class Recipe:
         }
 
 
-def _shifted(callback: Callback, done: int, progress: Progress) -> None:
-    callback(progress._replace(step=done + progress.step))
+def _tell_of_all(
+    callback: Callback, done: int, total: int, seconds: float, progress: Progress
+) -> None:
+    """Tell of a phase's step as a step of the whole training."""
+    callback(Progress(done + progress.step, total, progress.loss, seconds + progress.seconds))
 
 
 def learn_digits(

@@ -61,7 +61,7 @@ def test_what_is_too_large_is_left_out_and_said() -> None:
 
 def test_an_error_is_kept_when_there_is_no_room_left() -> None:
     content = {"ename": "E", "evalue": "v" * 9_000, "traceback": ["line"] * 500}
-    found = collected(stream("a" * 100), ("error", content), room=100)
+    found = collected(stream("a" * 200), ("error", content), room=300)
     assert [o["output_type"] for o in found] == ["stream", "error"]
     assert len(json.dumps(found[1])) < 5_000
 

@@ -20,7 +20,6 @@ TITO = frozenset(
         "nbconvert",
         "nbformat",
         "nbgrader",
-        "jupytext",
         "rich",
         "sqlalchemy",
         "threadpoolctl",

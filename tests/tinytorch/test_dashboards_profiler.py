@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -187,6 +188,26 @@ def test_png_without_kaleido_says_what_to_install(
     with pytest.raises(RuntimeError, match="pip install kaleido"):
         made(Laboratory()).save_png(tmp_path / "pictures")
     assert not (tmp_path / "pictures").exists()
+
+
+def test_png_is_made_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def calc_fig_sync(figure: dict[str, Any], **options: Any) -> bytes:
+        asked.append(options)
+        return b"picture"
+
+    stand_in = SimpleNamespace(calc_fig_sync=calc_fig_sync)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "kaleido", stand_in)
+    paths = made(Laboratory()).save_png(tmp_path / "pictures")
+    assert [path.name for path in paths] == [
+        "time_by_operation.png",
+        "time_by_nesting.png",
+        "live_memory_over_time.png",
+        "roofline_10_gb_s_100_gflop_s.png",
+    ]
+    assert all(options["kopts"] == {"mathjax": False} for options in asked)
 
 
 @pytest.fixture(scope="module")

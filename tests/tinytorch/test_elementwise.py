@@ -96,12 +96,12 @@ def test_pow_at_zero_has_finite_gradients() -> None:
     (x**0).sum().backward()
     assert x.grad is not None
     np.testing.assert_array_equal(x.grad.data, [0, 0])
-    base, exponent = Tensor([0.0, 2.0], True), Tensor([2.0, 0.0], True)
+    base, exponent = Tensor([0.0, 2.0, 0.0], True), Tensor([2.0, 0.0, 0.0], True)
     (base**exponent).sum().backward()
     assert base.grad is not None
     assert exponent.grad is not None
-    np.testing.assert_allclose(base.grad.data, [0, 0])
-    np.testing.assert_allclose(exponent.grad.data, [0, np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(base.grad.data, [0, 0, 0])
+    np.testing.assert_allclose(exponent.grad.data, [0, np.log(2), 0], rtol=1e-6)
 
 
 @settings(max_examples=20)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_a_language_model_goes_through_all_phases(
     steps: list[Progress] = []
     card = train("docs_gpt", tmp_path, steps.append)
     assert [progress.step for progress in steps] == [1, 2, 3, 4, 5]
+    assert {progress.total_steps for progress in steps} == {5}
+    assert all(a.seconds <= b.seconds for a, b in pairwise(steps))
     assert card["recipe"]["phases"][1] == {"steps": 2, "batch_size": 1, "window": 16}
     assert card["bigram_validation_loss"] > 2
     model = zoo.build("docs_gpt")

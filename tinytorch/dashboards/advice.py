@@ -28,7 +28,8 @@ def _longest_region(regions: Sequence[Region]) -> str:
     if not total:
         return "No region was recorded."
     name, time_ns = max(times.items(), key=lambda item: item[1])
-    return f"Most time goes to {name}: {time_ns / total:.0%} of {format_ns(total)}."
+    share, whole = f"{time_ns / total:.0%}", format_ns(total)
+    return f"In the profiled run most time goes to {name}: {share} of {whole}."
 
 
 def _longest_point(points: Sequence[RooflinePoint]) -> RooflinePoint | None:

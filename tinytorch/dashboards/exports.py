@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import importlib.util
 import io
+import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -79,11 +82,17 @@ def write_pngs(folder: Path, figures: Sequence[go.Figure]) -> list[Path]:
             "PNG pictures need the optional package kaleido and a Chromium: "
             "`pip install kaleido`, or save the page with save_html(path)"
         )
+    kaleido = importlib.import_module("kaleido")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for figure in figures:
-        path = folder / (title_of(figure).lower().replace(" ", "_") + ".png")
-        figure.write_image(path, width=900, height=figure.layout.height, scale=2)
+        size = {"width": 900, "height": figure.layout.height, "scale": 2}
+        # Called without plotly's wrapper, which lets kaleido fetch MathJax from the network.
+        picture = kaleido.calc_fig_sync(
+            json.loads(figure.to_json()), opts={"format": "png", **size}, kopts={"mathjax": False}
+        )
+        path = folder / (re.sub(r"[^a-z0-9]+", "_", title_of(figure).lower()).strip("_") + ".png")
+        path.write_bytes(picture)
         paths.append(path)
     return paths
 

@@ -121,7 +121,9 @@ def _seen(
 
 def _given_out(course: Course) -> Iterator[tuple[str, bytes]]:
     yield from files_under(course.root / "release", "release")
-    yield from files_under(course.root / "book", "book")
+    for name, content in files_under(course.root / "book", "book"):
+        if not ("/_build/" in name and "/_static/" in name):  # the theme's scripts and styles
+            yield name, content
     with tempfile.TemporaryDirectory(prefix="tito-audit-") as name:
         made = bundle(course, Path(name))
         with zipfile.ZipFile(made.zip) as archive:

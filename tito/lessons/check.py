@@ -116,6 +116,10 @@ def _question(identity: str, cell: nb.Cell) -> TaskReport:
 
 def _add_test(report: TaskReport, cell: nb.Cell, verdict: Verdict, deadline_s: float) -> None:
     report.tests += 1
+    if nb.was_edited(cell):
+        report.hints.append(
+            f"{nb.grade_id(cell)} was changed; when you hand in, the original counts."
+        )
     if verdict.status == "passed":
         report.passed += 1
         return

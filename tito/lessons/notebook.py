@@ -120,6 +120,25 @@ def is_test(cell: Cell) -> bool:
     return cell["cell_type"] == "code" and _nbgrader(cell).get("grade") is True
 
 
+def was_edited(cell: Cell) -> bool:
+    """Whether a cell that students must leave alone is not what nbgrader gave out."""
+    given = _nbgrader(cell)
+    return "checksum" in given and given["checksum"] != checksum(cell)
+
+
+def checksum(cell: Cell) -> str:
+    """nbgrader's checksum of a cell: its text, type, role, id and points."""
+    given = _nbgrader(cell)
+    grade, solution = given.get("grade") is True, given.get("solution") is True
+    locked = not solution and (grade or given.get("locked") is True)
+    parts = [cell["source"], cell["cell_type"], str(grade), str(solution), str(locked)]
+    parts.append(str(given.get("grade_id")))
+    points = given.get("points")
+    if grade and isinstance(points, (int, float)):
+        parts.append(str(float(points)))
+    return hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+
 def has_tag(cell: Cell, tag: str) -> bool:
     """Whether the cell carries a tag."""
     tags = cell["metadata"].get("tags")

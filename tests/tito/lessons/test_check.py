@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbgrader.utils import compute_checksum
 
 from tests.tito.checkout import LESSON, changed, checkout
 from tito.course import Course, CourseError
@@ -151,6 +153,27 @@ def test_measuring_cells_run_only_when_asked(given: Course, tmp_path: Path) -> N
     assert not mark.exists()
     check(given, LESSON, path, 5.0, True)
     assert mark.exists()
+
+
+def test_an_edited_test_is_told(given: Course, tmp_path: Path) -> None:
+    def soften(notebook: nb.Notebook) -> None:
+        cell = next(c for c in notebook["cells"] if nb.grade_id(c) == "test_pairs")
+        cell["source"] = "assert PairCounter is not None"
+
+    reports = checked(given, tmp_path, HONEST, soften)
+    assert reports["pairs"].state == PASSED
+    assert reports["pairs"].hints == [
+        "test_pairs was changed; when you hand in, the original counts."
+    ]
+    assert reports["middle"].hints == []
+
+
+def test_our_checksum_is_nbgraders(given: Course) -> None:
+    for cell in nb.read_notebook(given.release(LESSON))["cells"]:
+        if nb.grade_id(cell):
+            node = nbformat.from_dict(cell)
+            assert nb.checksum(cell) == compute_checksum(node)
+            assert not nb.was_edited(cell)
 
 
 def break_a_measuring_cell(notebook: nb.Notebook) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.tito.checkout import LESSON, LESSON_TEXT, ROOT, changed, write_text
 from tito.course import Course, CourseError
 from tito.lessons import notebook as nb
+from tito.lessons import ruff
 from tito.lessons.build import build
 from tito.lessons.export import Exported, export, exported
 
@@ -158,6 +159,14 @@ def test_a_notebook_elsewhere_is_named_without_its_folders(course: Course, tmp_p
 def test_nothing_to_export_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="nothing to export"):
         from_cells("x = 1")
+
+
+def test_without_ruff_the_old_module_stays(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = reference(course)
+    monkeypatch.setattr(ruff, "find_spec", lambda name: None)
+    with pytest.raises(CourseError, match="ruff, which formats the exported module"):
+        export(course, LESSON, None, None)
+    assert course.exported(LESSON).read_text("utf-8") == old
 
 
 def test_the_reference_is_not_exported_from_an_old_notebook(course: Course) -> None:

@@ -1,0 +1,85 @@
+"""Ctrl-C in the middle of a batch: what is stored is whole, and the rest can be done later."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.grading.small_course import LESSON, changed, class_of, hand_in, student_notebook
+from tito.course import Course
+from tito.grading.class_folders import ClassFolders
+from tito.grading.record import read_record
+from tito.grading.table import read_rows
+
+SLOW = "import signal\nsignal.pause()"
+COMMAND = [sys.executable, "-P", "-m", "tito.cli", "grade", "14", "--isolation", "process"]
+
+
+def whole(folders: ClassFolders, student: str) -> bool:
+    return read_record(folders.autograded(student, LESSON)) is not None
+
+
+def leftovers() -> set[str]:
+    """Processes of workers and kernels."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if "tito.grading.worker" in words or "inside/kernel.py" in words:
+            found.add(folder.name)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_interrupted_batch_keeps_what_it_has_and_goes_on_later(
+    course: Course, tmp_path: Path
+) -> None:
+    folders = class_of(course)
+    hand_in(folders, "ada", student_notebook())
+    for student in ("bob", "cleo", "dan"):
+        hand_in(folders, student, changed("middle", SLOW))
+    before = leftovers()
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    command = [*COMMAND, "--timeout", "100"]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        command, cwd=course.root, stdout=subprocess.PIPE, text=True, env=environment
+    ) as grader:
+        limit = time.monotonic() + 120
+        while not (whole(folders, "ada") and folders.feedback("ada", LESSON).is_file()):
+            assert grader.poll() is None
+            assert time.monotonic() < limit
+            select.select([], [], [], 0.1)
+        grader.send_signal(signal.SIGINT)
+        said, _ = grader.communicate(timeout=60)
+    assert grader.returncode == 130
+    assert "Interrupted." in said
+    assert "run the same command again" in " ".join(said.split())
+    assert leftovers() <= before
+    assert list(scratch.iterdir()) == []
+
+    rows = {row.student: row for row in read_rows(folders, LESSON, {})}
+    assert rows["ada"].marks is not None
+    assert rows["ada"].marks.auto == 90
+    for student in ("bob", "cleo", "dan"):
+        assert rows[student].notes == ["not graded yet"]
+        assert not folders.autograded(student, LESSON).exists()
+        assert not folders.feedback(student, LESSON).exists()
+
+    done = subprocess.run(
+        [*COMMAND, "--timeout", "1"], cwd=course.root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1  # three have a note: a cell that was stopped
+    assert "Graded now: 3. Up to date, not run again (--again runs them): 1." in " ".join(
+        done.stdout.split()
+    )
