@@ -67,6 +67,19 @@ def test_observers_nest_and_keep_their_own_clocks() -> None:
     assert [(e.start_ns, e.end_ns) for e in inner] == [(0, 100)]
 
 
+def test_observers_may_leave_in_any_order() -> None:
+    first, second = [], []  # type: list[str], list[str]
+    one = observe(lambda event: first.append(event.op))
+    two = observe(lambda event: second.append(event.op))
+    one.__enter__()
+    two.__enter__()
+    one.__exit__(None, None, None)
+    Tensor([1.0]) + 1
+    two.__exit__(None, None, None)
+    Tensor([1.0]) * 2
+    assert (first, second) == ([], ["add"])
+
+
 def test_the_same_observer_twice_is_told_twice() -> None:
     events: list[Event] = []
     with observe(events.append):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import BroadcastableShapes, mutually_broadcastable_shapes
 
 from tests.tinytorch.finite_differences import check_gradients, seeds
-from tinytorch import Tensor
+from tinytorch import Tensor, backend
 from tinytorch import functional as F
 from tinytorch.kernels import NumpyBackend
 from tinytorch.kernels.arrays import blas_ready, row_sums
@@ -39,6 +39,16 @@ def test_linear_gradients(lead: list[int], k: int, n: int, with_bias: bool, seed
     expected = np.einsum("...k,nk->...n", x, weight) + (bias if with_bias else 0)
     np.testing.assert_allclose(F.linear(*map(Tensor, operands)).data, expected, atol=1e-12)
     check_gradients(F.linear, *operands)
+
+
+def test_the_gradient_of_a_shared_matrix_is_one_product() -> None:
+    x, weight = Tensor(np.ones((5, 2, 3)), True), Tensor(np.ones((3, 4)), True)
+    result = x @ weight
+    events: list[backend.Event] = []
+    with backend.observe(events.append):
+        result.backward(np.ones((5, 2, 4)))
+    assert [event.op for event in events] == ["matmul", "matmul"]
+    assert [array.shape for array in events[1].inputs] == [(3, 10), (10, 4)]
 
 
 def test_linear_of_an_input_with_other_strides() -> None:

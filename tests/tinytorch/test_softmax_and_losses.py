@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.tinytorch.finite_differences import check_gradients, seeds
 from tinytorch import Tensor
 from tinytorch import functional as F
+from tinytorch.kernels import NumpyBackend
 
 
 @st.composite
@@ -76,6 +77,18 @@ def test_cross_entropy_of_logits_in_other_layouts() -> None:
     expected = F.cross_entropy(Tensor(logits.T.copy()), targets).item()
     assert F.cross_entropy(Tensor(logits.T), targets).item() == pytest.approx(expected)
     check_gradients(lambda t: F.cross_entropy(t.T, targets), logits)
+
+
+def test_cross_entropy_grad_of_probabilities_in_another_layout() -> None:
+    kernels, targets = NumpyBackend(), np.array([1, 0, 1, 2])
+    _, probabilities = kernels.cross_entropy(
+        np.random.default_rng(0).standard_normal((4, 3)), targets
+    )
+    g = np.ones(())
+    np.testing.assert_array_equal(
+        kernels.cross_entropy_grad(g, np.asfortranarray(probabilities), targets),
+        kernels.cross_entropy_grad(g, probabilities, targets),
+    )
 
 
 def test_cross_entropy_keeps_float32_and_does_not_change_the_logits() -> None:

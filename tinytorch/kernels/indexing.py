@@ -11,10 +11,7 @@ def is_basic(index: Any) -> bool:
     """True when `index` has only ints, slices, None and ..., so that it picks no element twice."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
-        part is None
-        or part is Ellipsis
-        or isinstance(part, (slice, np.integer))
-        or (isinstance(part, int) and not isinstance(part, bool))
+        part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice))
         for part in parts
     )
 
