@@ -59,10 +59,12 @@ def build(pages: Path, site: Path) -> Path:
     """
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
     command = [str(jupyter_book), "build", str(pages), "--all", "--quiet"]
-    code = subprocess.run(command, check=False).returncode
+    # What it prints names the folder that is moved below; its warnings come by the other channel.
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     made = pages / "_build" / "html"
-    if code or not (made / "index.html").is_file():
-        raise SystemExit(f"The book was not built (jupyter-book ended with {code}).")
+    if answer.returncode or not (made / "index.html").is_file():
+        ending = f"jupyter-book ended with {answer.returncode}"
+        raise SystemExit(f"{answer.stdout}\nThe book was not built: {ending}.")
     shutil.rmtree(site, ignore_errors=True)
     shutil.move(made, site)
     return site / "index.html"

@@ -91,7 +91,7 @@ def run_demo(
     rows = read_rows(folders, lesson, batch.problems)
     console.print(gradebook_table(rows, f"Demo class, lesson {lesson}"))
     console.print(notes_below(rows))
-    differences = _differences(students, {row.student: row.marks for row in rows})
+    differences = differences(students, {row.student: row.marks for row in rows})
     _say_where(folders, lesson, console)
     if differences is not None:
         console.print(differences)
@@ -238,8 +238,13 @@ def _mark_by_hand(folders: ClassFolders, lesson: Lesson, students: list[DemoStud
             gradebook.make_feedback(folders, lesson, student.name)
 
 
-def _differences(students: list[DemoStudent], found: dict[str, Any]) -> Table | None:
-    """The marks that are not as expected, as a table; None when all are."""
+def differences(students: list[DemoStudent], found: dict[str, Any]) -> Table | None:
+    """The marks that are not as expected, as a table; None when all are.
+
+    Args:
+        students: The class, which knows what it must earn.
+        found: The marks (`Marks` or None) in the gradebook, by student.
+    """
     table = Table(title="Expected and found", title_justify="left")
     for name in ("student", "mark", "expected", "found"):
         table.add_column(name)

@@ -2,11 +2,12 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from book.build import gather
+from book.build import build, gather
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = re.compile(r"^\s*(?:- file|root): (\S+)$", re.MULTILINE)
@@ -58,6 +59,35 @@ def test_no_release_is_said_clearly(tmp_path: Path) -> None:
     (root / "release" / "14_profiling" / "profiling.ipynb").unlink()
     with pytest.raises(SystemExit, match="tito release"):
         gather(root, tmp_path / "pages")
+
+
+def jupyter_book(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program in place of jupyter-book; its second argument is the folder of pages."""
+    folder.mkdir()
+    (folder / "jupyter-book").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (folder / "jupyter-book").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+
+
+def test_the_site_is_put_where_it_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = 'mkdir -p "$2/_build/html" && echo hello > "$2/_build/html/index.html"'
+    jupyter_book(tmp_path / "bin", monkeypatch, writes)
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html" / "old.html").write_text("old", encoding="utf-8")
+    index = build(tmp_path / "pages", tmp_path / "html")
+    assert index.read_text(encoding="utf-8") == "hello\n"
+    assert not (tmp_path / "html" / "old.html").exists()
+
+
+@pytest.mark.parametrize("script", ["echo a page is broken; exit 3", "exit 0"])
+def test_a_book_without_a_first_page_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    jupyter_book(tmp_path / "bin", monkeypatch, script)
+    with pytest.raises(SystemExit, match="The book was not built"):
+        build(tmp_path / "pages", tmp_path / "html")
 
 
 def test_every_page_of_the_contents_exists_and_every_lesson_is_in_it(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.grading.small_course import built_course
+from tests.grading.small_course import LESSON, built_course, class_of
 from tito.course import Course, Layout
 from tito.grading.confinement import why_not_bubblewrap
+from tito.grading.gradebook import register
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -26,8 +27,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """The small course, built and released once; copy it before writing to it."""
-    return built_course(tmp_path_factory.mktemp("built") / "course")
+    """The small course, built, released and with a gradebook; copy it before writing to it."""
+    course = built_course(tmp_path_factory.mktemp("built") / "course")
+    register(class_of(course), LESSON)  # a new gradebook costs nbgrader seconds
+    return course
 
 
 @pytest.fixture

@@ -169,13 +169,16 @@ def mark(folders: ClassFolders, student: str, cell: str, points: float) -> None:
         book.db.commit()
 
 
-def test_a_resubmission_leaves_no_mark_of_the_one_before(course: Course) -> None:
+def test_a_persons_marks_last_as_long_as_the_work_they_are_for(course: Course) -> None:
     folders = class_of(course)
     hand_in(folders, "ada", student_notebook())
     assert grade_batch(folders, LESSON, None, QUICK).graded == ["ada"]
     assert total(folders, "ada") == 90
     mark(folders, "ada", "question_why", 7)
     mark(folders, "ada", "test_pairs", 24)
+    assert total(folders, "ada") == 96
+    again = GradeOptions(Isolation.PROCESS, again=True)
+    assert grade_batch(folders, LESSON, None, again).graded == ["ada"]
     assert total(folders, "ada") == 96
     # only code changed: the answer is word for word the same, so its mark stays for a second look
     hand_in(folders, "ada", changed("pairs", "import os\nos._exit(0)"))
@@ -184,27 +187,6 @@ def test_a_resubmission_leaves_no_mark_of_the_one_before(course: Course) -> None
     hand_in(folders, "ada", b"{")
     assert grade_batch(folders, LESSON, None, QUICK).graded == ["ada"]
     assert total(folders, "ada") == 0
-
-
-def test_grading_the_same_again_keeps_a_persons_marks(course: Course) -> None:
-    folders = class_of(course)
-    hand_in(folders, "ada", changed("pairs", "pairs = None"))
-    grade_batch(folders, LESSON, None, QUICK)
-    mark(folders, "ada", "test_pairs", 10)
-    again = GradeOptions(Isolation.PROCESS, again=True)
-    assert grade_batch(folders, LESSON, None, again).graded == ["ada"]
-    assert total(folders, "ada") == 35 + 10
-
-
-def test_a_class_is_graded_by_one_at_a_time(course: Course) -> None:
-    folders = class_of(course)
-    hand_in(folders, "ada", student_notebook())
-
-    def second(student: str, done: int, total: int) -> None:
-        with pytest.raises(CourseError, match="being graded already"):
-            grade_batch(folders, LESSON, None, QUICK)
-
-    assert grade_batch(folders, LESSON, None, QUICK, second).graded == ["ada"]
 
 
 def test_a_lesson_that_is_not_built_is_refused(course: Course) -> None:
@@ -238,10 +220,21 @@ def test_marks_that_cannot_be_written_are_a_problem_of_that_student(
 
 
 def test_a_half_written_grading_is_done_again(course: Course) -> None:
-    """The notebook is there and its marks are not: the grader was killed between the two."""
+    """The notebook is there and its marks are not: the grader was killed between the two.
+
+    The first grading also shows that a second one at the same time is refused.
+    """
     folders = class_of(course)
     hand_in(folders, "ada", student_notebook())
-    grade_batch(folders, LESSON, None, QUICK)
+    refused: list[str] = []
+
+    def second(student: str, done: int, total: int) -> None:
+        with pytest.raises(CourseError, match="being graded already"):
+            grade_batch(folders, LESSON, None, QUICK)
+        refused.append(student)
+
+    grade_batch(folders, LESSON, None, QUICK, second)
+    assert refused
     path = folders.autograded("ada", LESSON)
     os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
     notebook = json.loads(path.read_text(encoding="utf-8"))

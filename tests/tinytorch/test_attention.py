@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tinytorch.finite_differences import Floats, check_gradients, seeds
 from tinytorch import Tensor, backend, nn, no_grad
 from tinytorch import functional as F
-from tinytorch.kernels import NumpyBackend
+from tinytorch.kernels import NumpyBackend, arrays
 
 sizes = st.integers(1, 3)
 
@@ -169,3 +169,17 @@ def test_errors_show_the_shapes() -> None:
         nn.MultiHeadAttention(10, 4)
     with pytest.raises(ValueError, match=r"\(2, 3, 10\).*12"):
         F.multi_head_attention(Tensor(np.ones((2, 3, 10))), 4)
+
+
+@pytest.mark.parametrize("cache_bytes", [1, 300, 700, 1 << 30])
+@pytest.mark.parametrize("causal", [True, False])
+def test_blocks_of_heads_make_no_difference(
+    cache_bytes: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "CACHE_BYTES", cache_bytes)
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((3, 3, length, 2)) for length in (4, 5, 5))
+    expected = attention_by_loops(q, k, v, causal, 1 / math.sqrt(2))
+    result = F.scaled_dot_product_attention(*map(Tensor, (q, k, v)), is_causal=causal)
+    np.testing.assert_allclose(result.data, expected, atol=1e-12)
+    check_gradients(lambda *t: F.scaled_dot_product_attention(*t, is_causal=causal), q, k, v)

@@ -16,7 +16,7 @@ from tests.tinytorch.finite_differences import (
     seeds,
 )
 from tinytorch import Tensor, where
-from tinytorch.kernels import NumpyBackend
+from tinytorch.kernels import NumpyBackend, arrays
 from tinytorch.tensor import constant
 
 two_shapes = mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3)
@@ -185,3 +185,9 @@ def test_numeric_gradient_of_a_constant_is_zero() -> None:
     array = np.ones(3)
     np.testing.assert_array_equal(numeric_gradient(lambda: 1.0, array), np.zeros(3))
     assert constant(array).grad is None
+
+
+def test_the_gradient_of_gelu_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "CACHE_BYTES", 100)
+    check_gradients(lambda x: x.gelu(), np.random.default_rng(0).standard_normal((3, 7)))
+    check_gradients(lambda x: x.T.gelu(), np.random.default_rng(0).standard_normal((3, 7)))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tinytorch.finite_differences import seeds
-from tinytorch.kernels import NumpyBackend, optimizer_steps
+from tinytorch.kernels import NumpyBackend, arrays, optimizer_steps
 
 kernels = NumpyBackend()
 
@@ -83,7 +83,8 @@ def test_adamw(weight_decay: float, seed: int) -> None:
 def test_large_and_oddly_laid_out_parameters_change_in_place(
     layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizer_steps, "CHUNK", 7)
+    monkeypatch.setattr(optimizer_steps, "SMALL", 10)
+    monkeypatch.setattr(arrays, "CACHE_BYTES", 7 * 4 * 8)
     rng = np.random.default_rng(0)
     storage = rng.standard_normal((6, 8))
     parameter = {"contiguous": storage, "transposed": storage.T, "strided": storage[::2, ::3]}[

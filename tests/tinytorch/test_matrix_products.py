@@ -10,7 +10,7 @@ from tests.tinytorch.finite_differences import check_gradients, seeds
 from tinytorch import Tensor, backend
 from tinytorch import functional as F
 from tinytorch.kernels import NumpyBackend
-from tinytorch.kernels.arrays import blas_ready, row_sums
+from tinytorch.kernels.arrays import CACHE_BYTES, blas_ready, blocks, row_sums
 
 sizes = st.integers(1, 4)
 
@@ -126,3 +126,13 @@ def test_errors_show_both_shapes() -> None:
         F.linear(x, Tensor(np.ones((5, 4))), Tensor(np.ones(4)))
     with pytest.raises(ValueError, match=r"matmul.*\(\)"):
         x @ Tensor(1.0)
+
+
+@given(count=st.integers(0, 50), bytes_each=st.integers(0, 1 << 20))
+def test_blocks_cover_everything_once(count: int, bytes_each: int) -> None:
+    slices = list(blocks(count, bytes_each))
+    assert [i for part in slices for i in range(count)[part]] == list(range(count))
+    assert all(part.stop <= count for part in slices)
+    assert all((part.stop - part.start) * bytes_each <= CACHE_BYTES for part in slices) or all(
+        part.stop - part.start == 1 for part in slices
+    )

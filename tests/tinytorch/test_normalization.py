@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.tinytorch.finite_differences import check_gradients, seeds
 from tinytorch import Tensor, nn
 from tinytorch import functional as F
+from tinytorch.kernels import arrays
 
 sizes = st.integers(1, 4)
 
@@ -101,3 +102,13 @@ def test_errors_show_the_shapes() -> None:
         nn.BatchNorm2d(3)(x)
     with pytest.raises(ValueError, match=r"more than one value a channel, got \(1, 3, 1, 1\)"):
         nn.BatchNorm2d(3)(Tensor(np.ones((1, 3, 1, 1))))
+
+
+@pytest.mark.parametrize("cache_bytes", [1, 200, 1 << 30])
+def test_blocks_of_rows_make_no_difference(
+    cache_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "CACHE_BYTES", cache_bytes)
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.standard_normal((2, 5, 3)), rng.standard_normal(3), rng.standard_normal(3)
+    check_gradients(lambda x, w, b: F.layer_norm(x, 3, w, b), x, weight, bias, atol=1e-6)

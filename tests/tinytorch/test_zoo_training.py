@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -11,7 +12,7 @@ from tinytorch import zoo
 from tinytorch.models import GPT
 from tinytorch.training import Progress, load_checkpoint
 from tito import zoo_training
-from tito.zoo_training import RECIPES, Phase, train, train_zoo
+from tito.zoo_training import RECIPES, Phase, copy_positions, train, train_zoo
 
 
 def quiet(_: Progress) -> None:
@@ -90,3 +91,14 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match="is no folder"):
         train_zoo(["digits_mlp"], tmp_path / "missing")
     assert not list(tmp_path.iterdir())
+
+
+def test_new_positions_begin_as_copies_of_the_known_ones() -> None:
+    model = zoo.build("docs_gpt")
+    assert isinstance(model, GPT)
+    table = model.position_embedding.weight.data
+    before = table.copy()
+    copy_positions(model, 96)
+    assert np.array_equal(table[:96], before[:96])
+    assert np.array_equal(table[96:192], before[:96])
+    assert np.array_equal(table[192:], before[:64])

@@ -1,5 +1,6 @@
 """The one array type of the kernels, and what BLAS can take without a copy."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -9,6 +10,19 @@ Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 """What a kernel takes and returns: a NumPy array of any shape and dtype."""
 
 LARGEST_CACHED_VECTOR = 1 << 16
+CACHE_BYTES = 1 << 19
+"""Size of an intermediate result that is still in the cache when the next step reads it."""
+
+
+def blocks(count: int, bytes_each: int) -> Iterator[slice]:
+    """0 ... count in slices whose elements take at most `CACHE_BYTES` (or of one element).
+
+    A kernel of many steps goes through large arrays block by block: fetching a block from memory
+    once for all steps is two to three times faster than fetching everything once a step.
+    """
+    length = max(1, CACHE_BYTES // max(bytes_each, 1))
+    for start in range(0, count, length):
+        yield slice(start, min(start + length, count))
 
 
 def floating(x: Array) -> Array:

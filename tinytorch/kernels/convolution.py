@@ -8,10 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array
-
-BLOCK_BYTES = 1 << 20
-"""Patches made at a time, so that they are still in the cache when they are multiplied."""
+from tinytorch.kernels.arrays import Array, blocks
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -44,13 +41,6 @@ def patch_windows(x: Array, kernel: tuple[int, int], stride: int, padding: int) 
     )
 
 
-def image_blocks(batch: int, bytes_per_image: int) -> Iterator[slice]:
-    """The batch in blocks of images whose patches take at most `BLOCK_BYTES` (or one image)."""
-    block = max(1, BLOCK_BYTES // max(bytes_per_image, 1))
-    for start in range(0, batch, block):
-        yield slice(start, min(start + block, batch))
-
-
 def patch_blocks(windows: Array) -> Iterator[tuple[slice, Array]]:
     """Blocks of images with their patches as columns (n, C * R * S, H' * W').
 
@@ -58,7 +48,7 @@ def patch_blocks(windows: Array) -> Iterator[tuple[slice, Array]]:
     """
     batch, channels, rows, columns, out_height, out_width = windows.shape
     buffer: Array | None = None
-    for block in image_blocks(batch, windows[:1].size * windows.itemsize):
+    for block in blocks(batch, windows[:1].size * windows.itemsize):
         count = block.stop - block.start
         if buffer is None:
             buffer = np.empty((count, *windows.shape[1:]), windows.dtype)
@@ -112,7 +102,7 @@ class Convolution:
         shape = (batch, channels, height + 2 * padding, width + 2 * padding)
         result: Array = np.zeros(shape, dtype)
         patch_bytes = kernels.shape[0] * out_height * out_width * dtype.itemsize
-        for block in image_blocks(batch, patch_bytes):
+        for block in blocks(batch, patch_bytes):
             patches = np.matmul(kernels, flat[block])  # (n, CRS, H'W')
             patches = patches.reshape(-1, channels, rows, columns, out_height, out_width)
             target = result[block]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array, filled_vector, floating
+from tinytorch.kernels.arrays import Array, blocks, filled_vector, floating
 
 GELU_SLOPE = math.sqrt(2.0 / math.pi)
 GELU_CUBIC = 0.044715
@@ -171,18 +171,10 @@ class Elementwise:
 
     def gelu_grad(self, g: Array, x: Array) -> Array:
         """Gradient of `gelu` for its input x."""
-        t = _gelu_tanh(x)
-        inner_slope = np.multiply(x, x)
-        inner_slope *= 3 * GELU_CUBIC * GELU_SLOPE
-        inner_slope += GELU_SLOPE
-        inner_slope *= x
-        result: Array = np.subtract(1, t)
-        result *= inner_slope
-        result += 1
-        t += 1
-        result *= t  # (1 + t) (1 + (1 - t) x u')
-        result *= 0.5
-        result *= g
+        result: Array = np.empty(x.shape, np.result_type(g, x))
+        flat_g, flat_x, flat = g.reshape(-1), x.reshape(-1), result.reshape(-1)
+        for block in blocks(x.size, 4 * x.itemsize):
+            np.multiply(_gelu_slope(flat_x[block]), flat_g[block], out=flat[block])
         return result
 
     def cast(self, x: Array, *, dtype: np.dtype[Any]) -> Array:
@@ -198,6 +190,22 @@ class Elementwise:
         result: Array = np.empty(shape, x.dtype)
         result[...] = x
         return result
+
+
+def _gelu_slope(x: Array) -> Array:
+    """0.5 (1 + t) (1 + (1 - t) x u') with t = tanh(u) and u = 0.798 (x + 0.0447 x³)."""
+    t = _gelu_tanh(x)
+    x_inner = np.multiply(x, x)
+    x_inner *= 3 * GELU_CUBIC * GELU_SLOPE
+    x_inner += GELU_SLOPE
+    x_inner *= x
+    result: Array = np.subtract(1, t)
+    result *= x_inner
+    result += 1
+    t += 1
+    result *= t
+    result *= 0.5
+    return result
 
 
 def _gelu_tanh(x: Array) -> Array:

@@ -15,12 +15,12 @@ class LinearAlgebra:
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         """x (..., K) times the transpose of weight (N, K), plus bias (N,)."""
-        columns = blas_ready(weight).T  # (K, N)
-        if x.ndim > 2:
-            rows = x.reshape(-1, x.shape[-1])  # (B * T, K): one large product, not B small ones
-            result: Array = np.matmul(rows, columns).reshape(*x.shape[:-1], columns.shape[1])
+        width = x.shape[-1]
+        if x.size == width > 0:  # one row, as when a model writes token by token
+            result: Array = weight.dot(x.reshape(width))  # (N,)
         else:
-            result = np.matmul(blas_ready(x), columns)
+            rows = blas_ready(x) if x.ndim == 2 else x.reshape(-1, width)  # (M, K)
+            result = np.matmul(rows, blas_ready(weight).T)  # (M, N): one product for all rows
         if bias is not None:
             result = np.add(result, bias, out=result if result.dtype == bias.dtype else None)
-        return result
+        return result.reshape(*x.shape[:-1], len(weight))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array, filled_vector, row_sums
+from tinytorch.kernels.arrays import Array, blocks, filled_vector, row_sums
 
 
 def channel_sums(x: Array) -> Array:
@@ -41,19 +41,25 @@ class Normalization:
     ) -> tuple[Array, Array, Array]:
         """Gradients of `layer_norm` for x, weight and bias."""
         channels = x.shape[-1]
-        normal = np.subtract(x, mean)
-        normal *= inverse_std
-        rows = g.reshape(-1, channels)
-        bias_grad: Array = np.add.reduce(rows, axis=0)
-        weight_grad: Array = np.einsum("ij,ij->j", rows, normal.reshape(-1, channels))
+        result: Array = np.empty(x.shape, np.result_type(g, x))
+        weight_grad: Array = np.zeros(channels, result.dtype)
+        bias_grad: Array = np.zeros(channels, result.dtype)
+        flat = [each.reshape(-1, each.shape[-1]) for each in (g, x, mean, inverse_std, result)]
+        weighted_average = weight * (1 / channels)
         average = filled_vector(channels, 1 / channels, x.dtype)
-        result = np.multiply(g, weight)
-        mean_g = np.matmul(result, average)[..., None]
-        mean_g_normal = np.matmul(result * normal, average)[..., None]
-        normal *= mean_g_normal
-        result -= normal
-        result -= mean_g
-        result *= inverse_std
+        for block in blocks(len(flat[0]), 4 * channels * x.itemsize):
+            rows, values, row_means, scale, target = (each[block] for each in flat)
+            normal = np.subtract(values, row_means)
+            normal *= scale
+            product = np.multiply(rows, normal)
+            ones = filled_vector(len(rows), 1, x.dtype)
+            weight_grad += ones.dot(product)
+            bias_grad += ones.dot(rows)
+            np.multiply(rows, weight, out=target)
+            normal *= product.dot(weighted_average)[:, None]
+            normal += target.dot(average)[:, None]
+            target -= normal
+            target *= scale
         return result, weight_grad, bias_grad
 
     def batch_norm(

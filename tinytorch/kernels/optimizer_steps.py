@@ -5,21 +5,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinytorch.kernels.arrays import Array
+from tinytorch.kernels.arrays import Array, blocks
 
-CHUNK = 1 << 15
-"""Elements updated at a time, so that the intermediate results stay in the nearest cache."""
+SMALL = 1 << 15
+"""Parameters up to this many elements are updated in one piece."""
 
 
-def _chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+def _pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """The arrays in pieces of the same places; whole when small or not contiguous."""
     size = arrays[0].size
-    if size <= CHUNK or not all(array.flags.c_contiguous for array in arrays):
+    if size <= SMALL or not all(array.flags.c_contiguous for array in arrays):
         yield arrays
         return
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, size, CHUNK):
-        yield tuple(array[start : start + CHUNK] for array in flat)
+    for block in blocks(size, 4 * arrays[0].itemsize):
+        yield tuple(array[block] for array in flat)
 
 
 class OptimizerSteps:
@@ -47,11 +47,11 @@ class OptimizerSteps:
         Source: Sutskever et al., "On the importance of initialization and momentum", ICML 2013.
         """
         if velocity is None:
-            for p, g in _chunks(parameter, gradient):
+            for p, g in _pieces(parameter, gradient):
                 change = np.multiply(g + weight_decay * p if weight_decay else g, lr)
                 np.subtract(p, change, p)
             return (parameter,)
-        for p, g, v in _chunks(parameter, gradient, velocity):
+        for p, g, v in _pieces(parameter, gradient, velocity):
             direction = g + weight_decay * p if weight_decay else g
             v *= momentum
             v += direction
@@ -84,7 +84,7 @@ class OptimizerSteps:
         """
         step_size = lr / (1 - beta1**step)
         root_correction = math.sqrt(1 - beta2**step)
-        for p, g, mean, square in _chunks(parameter, gradient, m, v):
+        for p, g, mean, square in _pieces(parameter, gradient, m, v):
             mean *= beta1
             mean += (1 - beta1) * g
             square *= beta2
