@@ -91,10 +91,10 @@ def run_demo(
     rows = read_rows(folders, lesson, batch.problems)
     console.print(gradebook_table(rows, f"Demo class, lesson {lesson}"))
     console.print(notes_below(rows))
-    differences = differences(students, {row.student: row.marks for row in rows})
+    wrong = differences(students, {row.student: row.marks for row in rows})
     _say_where(folders, lesson, console)
-    if differences is not None:
-        console.print(differences)
+    if wrong is not None:
+        console.print(wrong)
         console.print("[red]These marks are not the expected ones.[/red]")
         return False
     console.print(f"[green]All {len(students)} students have the expected marks.[/green]")

@@ -136,3 +136,13 @@ def test_blocks_cover_everything_once(count: int, bytes_each: int) -> None:
     assert all((part.stop - part.start) * bytes_each <= CACHE_BYTES for part in slices) or all(
         part.stop - part.start == 1 for part in slices
     )
+
+
+@pytest.mark.parametrize("shape", [(2, 200, 100), (32, 200, 100), (33, 200, 100), (2, 3, 9_000, 2)])
+def test_few_and_many_rows_of_a_large_weight(shape: tuple[int, ...]) -> None:
+    *lead, k, n = shape
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(s) for s in ((*lead, k), (n, k), n))
+    result = NumpyBackend().linear(x, weight, bias)
+    np.testing.assert_allclose(result, np.einsum("...k,nk->...n", x, weight) + bias)
+    assert result.flags.c_contiguous

@@ -108,10 +108,11 @@ class ConfinedKernel:
         are through, or for a while at most.
         """
         reply: Message | None = None
+        idle = False
         poller = zmq.Poller()
         for channel in (self._client.iopub_channel, self._client.shell_channel):
             poller.register(channel.socket, zmq.POLLIN)
-        while time.monotonic() < limit:
+        while not (idle and reply is not None) and time.monotonic() < limit:
             ready = dict(poller.poll(_STEP_MS))
             if not ready and self._process.poll() is not None:
                 return
@@ -124,10 +125,7 @@ class ConfinedKernel:
                 found = self._received(self._client.iopub_channel)
                 if found is not None and found["parent_header"].get("msg_id") == request:
                     yield found
-                    if reply is not None and _is_idle(found):
-                        break
-                    if _is_idle(found):
-                        limit = min(limit, time.monotonic() + _GRACE_S)
+                    idle = idle or _is_idle(found)
         if reply is not None:
             yield reply
 
