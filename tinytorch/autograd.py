@@ -82,18 +82,20 @@ def _freed(gradient: Array) -> tuple[Array | None, ...]:
     )
 
 
-def _count_uses(root: Node) -> dict[Node, int]:
-    """For each recorded tensor below `root`: by how many operations of this graph it is used."""
-    uses: dict[Node, int] = {root: 0}
+def _shared_results(root: Node) -> dict[Node, int]:
+    """Recorded tensors below `root` that several operations of this graph use: by how many."""
+    uses: dict[Node, int] = {}
+    seen = {root}
     stack = [root]
     while stack:
         for parent in stack.pop()._parents:
-            if parent._backward is not None and parent.requires_grad:
-                if parent in uses:
-                    uses[parent] += 1
-                else:
-                    uses[parent] = 1
-                    stack.append(parent)
+            if parent._backward is None or not parent.requires_grad:
+                continue
+            if parent in seen:
+                uses[parent] = uses.get(parent, 1) + 1
+            else:
+                seen.add(parent)
+                stack.append(parent)
     return uses
 
 
@@ -124,24 +126,26 @@ def run_backward(root: Node, gradient: Array) -> None:
     if root._backward is None:
         _accumulate(root, gradient, gradient)
         return
-    uses = _count_uses(root)
-    gradients: dict[Node, Array] = {root: gradient}
-    ready = [root]
+    uses_left = _shared_results(root)
+    gathered: dict[Node, Array] = {}
+    ready = [(root, gradient)]
     while ready:
-        node = ready.pop()
-        incoming = gradients.pop(node)
+        node, incoming = ready.pop()
         rule, parents = node._backward, node._parents
         assert rule is not None
-        results = rule(incoming)
         node._backward, node._parents = _freed, ()
-        for parent, result in zip(parents, results, strict=True):
-            if not parent.requires_grad or result is None:
+        for parent, result in zip(parents, rule(incoming), strict=True):
+            if result is None or not parent.requires_grad:
                 continue
             if parent._backward is None:
                 _accumulate(parent, result, incoming)
                 continue
-            before = gradients.get(parent)
-            gradients[parent] = result if before is None else backend.active.add(before, result)
-            uses[parent] -= 1
-            if uses[parent] == 0:
-                ready.append(parent)
+            if parent in uses_left:  # wait until every operation that used it has told its part
+                if parent in gathered:
+                    result = backend.active.add(gathered[parent], result)
+                gathered[parent] = result
+                uses_left[parent] -= 1
+                if uses_left[parent]:
+                    continue
+                del gathered[parent]
+            ready.append((parent, result))

@@ -155,7 +155,7 @@ class Tensor:
                     f"backward() without a gradient needs one element, this tensor has shape "
                     f"{self.data.shape}; reduce it first (.sum(), .mean()) or pass a gradient"
                 )
-            start = np.ones(self.data.shape, self.data.dtype)
+            start = np.asarray(1, self.data.dtype).reshape(self.data.shape)
         else:
             start = as_array(gradient, self.data.dtype)
             if start.shape != self.data.shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tito.grading.outputs import BoundedOutputs, error_output
@@ -81,6 +81,7 @@ contents = st.dictionaries(
 )
 
 
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([*KINDS, "clear_output"]), contents), max_size=8))
 def test_whatever_comes_gives_outputs_of_the_right_form(
     messages: list[tuple[str, dict[str, Any]]],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.grading.small_course import cell_of, changed, instructor_notebook, student_notebook
@@ -188,6 +188,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert rebuilt_submission(path, LESSON).readable
 
 
+@settings(max_examples=60)
 @given(st.data())
 def test_no_shuffling_copying_or_dropping_touches_the_tests(data: st.DataObject) -> None:
     cells = student_notebook()["cells"]

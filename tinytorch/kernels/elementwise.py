@@ -144,7 +144,7 @@ class Elementwise:
         as rows of equal length, each compared with a row of zeros.
         """
         length = min(x.size & -x.size, LONGEST_ROW)  # a power of two that divides the size
-        if length < SHORTEST_ROW or not x.flags.c_contiguous:
+        if length < SHORTEST_ROW or x.size < 4 * SHORTEST_ROW or not x.flags.c_contiguous:
             result: Array = np.maximum(x, np.zeros((), x.dtype))
             return result
         zeros = filled_vector(length, 0, x.dtype)

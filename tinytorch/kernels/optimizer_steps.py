@@ -48,8 +48,7 @@ class OptimizerSteps:
         """
         if velocity is None:
             for p, g in _pieces(parameter, gradient):
-                change = np.multiply(g + weight_decay * p if weight_decay else g, lr)
-                np.subtract(p, change, p)
+                np.subtract(p, np.multiply(g + weight_decay * p if weight_decay else g, lr), p)
             return (parameter,)
         for p, g, v in _pieces(parameter, gradient, velocity):
             direction = g + weight_decay * p if weight_decay else g

@@ -73,7 +73,8 @@ class Softmax:
         probabilities /= totals[:, None]
         losses = np.log(totals, out=totals)
         losses -= at_target
-        return np.asarray(np.add.reduce(losses) / logits.dtype.type(count)), probabilities
+        mean = losses.dot(filled_vector(count, 1 / count, logits.dtype))
+        return np.asarray(mean), probabilities
 
     def cross_entropy_grad(self, g: Array, probabilities: Array, targets: Array) -> Array:
         """Gradient of `cross_entropy` for the logits: (probabilities - one-hot) * g / N."""

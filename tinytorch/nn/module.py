@@ -39,6 +39,7 @@ class Module:
     _buffers: tuple[str, ...] = ()
     _pre_hooks: dict[int, ForwardPreHook] | None = None
     _hooks: dict[int, tuple[ForwardHook, bool]] | None = None
+    _hooked: bool = False  # whether there ever was a hook; without one a call goes straight on
 
     # ---- computing ------------------------------------------------------------------------------
 
@@ -48,7 +49,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, and the hooks if there are any."""
-        if self._pre_hooks or self._hooks:
+        if self._hooked:
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)
 
@@ -76,6 +77,7 @@ class Module:
 
         What it returns, if not None, replaces the arguments.
         """
+        self._hooked = True
         if self._pre_hooks is None:
             self._pre_hooks = {}
         return _register(self._pre_hooks, hook)
@@ -86,6 +88,7 @@ class Module:
         What it returns, if not None, replaces the output. With `always_call` it is also called,
         with None as output, when forward raised.
         """
+        self._hooked = True
         if self._hooks is None:
             self._hooks = {}
         return _register(self._hooks, (hook, always_call))

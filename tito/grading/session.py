@@ -91,4 +91,5 @@ def _explain(
             highlight=False,
         )
     place = folders.root / "feedback"
-    console.print(f"Feedback: {place}/NAME/{lesson.folder}/{lesson.name}.html", highlight=False)
+    page = f"{place}/NAME/{lesson.folder}/{lesson.name}.html"
+    console.print(f"Feedback: {page}", highlight=False, soft_wrap=True)
