@@ -133,6 +133,15 @@ def test_what_a_cell_does_costs_only_its_own_tests(graded: Graded) -> None:
     assert graded.folders.autograded("printing", LESSON).stat().st_size < 300_000
 
 
+def test_feedback_says_what_hidden_tests_found_and_does_not_show_them(graded: Graded) -> None:
+    for student in graded.batch.graded:
+        page = graded.folders.feedback(student, LESSON).read_text(encoding="utf-8")
+        assert "(hidden tests ran here)" in page
+        assert "integers" not in page  # of `fresh("pairs").integers(...)`, which is hidden
+    page = graded.folders.feedback("skipping", LESSON).read_text(encoding="utf-8")
+    assert "NotImplementedError" in page
+
+
 def test_every_mark_shows_its_isolation(graded: Graded) -> None:
     for student in graded.batch.graded:
         assert graded.rows[student].isolation == "bubblewrap"

@@ -55,6 +55,8 @@ def test_autograde_feedback_and_export_by_hand(course: Course, tmp_path: Path) -
         assert record.isolation == "bubblewrap"
         page = folders.feedback(student, LESSON).read_text(encoding="utf-8")
         assert "isolation: bubblewrap" in page
+        assert "(hidden tests ran here)" in page
+        assert "integers" not in page
     table = tmp_path / "marks.csv"
     nbgrader(course, "export", "--to", str(table))
     assert f"{LESSON.folder},,,ada,,,,90.0,0.0,90.0,100.0" in table.read_text(encoding="utf-8")

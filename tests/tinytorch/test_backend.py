@@ -276,6 +276,16 @@ def test_gradients_add_up_through_the_backend() -> None:
     assert ops == ["mul", "add"]
 
 
+def test_gradients_of_inner_results_add_up_through_the_backend() -> None:
+    x = ones(2)
+    inner = x * 2
+    result = -inner * inner
+    ops: list[str] = []
+    with observe(lambda event: ops.append(event.op)):
+        result.backward(np.ones(2, np.float32))
+    assert sorted(ops) == ["add", "mul", "mul", "mul", "neg"]
+
+
 def test_layers_of_a_model_ask_the_backend_each_step() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.0), nn.Linear(4, 2))
     events: list[str] = []

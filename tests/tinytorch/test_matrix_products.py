@@ -108,6 +108,13 @@ def test_row_sums_of_every_kind() -> None:
         np.testing.assert_allclose(row_sums(x), x.sum(axis=-1), atol=1e-9)
 
 
+def test_products_without_terms_are_zero() -> None:
+    x, weight, bias = Tensor(np.ones((3, 0))), Tensor(np.ones((2, 0))), Tensor(np.array([1.0, 2.0]))
+    np.testing.assert_array_equal(F.linear(x, weight, bias).data, [[1, 2]] * 3)
+    np.testing.assert_array_equal((x @ weight.T).data, np.zeros((3, 2)))
+    assert F.linear(Tensor(np.ones((0, 4))), Tensor(np.ones((2, 4)))).shape == (0, 2)
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_one_row_and_one_column(rows: int) -> None:
     rng = np.random.default_rng(0)

@@ -160,6 +160,13 @@ def test_hooks_run_around_forward_in_order() -> None:
     assert calls == [("before", 3), ("after", True, 6), "second"]
 
 
+def test_one_kind_of_hook_alone_is_enough() -> None:
+    before, after = Scale(2.0), Scale(2.0)
+    before.register_forward_pre_hook(lambda module, args: args[0] + 1)
+    after.register_forward_hook(lambda module, args, output: output + 1)
+    assert (before(x(3.0)).item(), after(x(3.0)).item()) == (8, 7)
+
+
 def test_hooks_can_replace_arguments_and_output() -> None:
     model = Scale(2.0)
     first = model.register_forward_pre_hook(lambda module, args: args[0] + 1)

@@ -117,6 +117,8 @@ def _run(
                 batch.graded.append(end.student)
             except CourseError as error:
                 batch.problems[end.student] = error.message
+            except Exception as error:  # one submission never stops the batch
+                batch.problems[end.student] = f"{type(error).__name__}: {error}"
 
 
 def _store(folders: ClassFolders, lesson: Lesson, end: Finished, job: Job, scratch: Path) -> None:

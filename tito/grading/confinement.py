@@ -26,6 +26,7 @@ _FIRST_UID = 61_000
 _UIDS = 4_000
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
+_PRIVATE = ("/tmp", "/home/student", "/dev/shm")
 _PROBE_S = 20
 
 
@@ -118,6 +119,8 @@ def command(
     walls = isolation is Isolation.BUBBLEWRAP
     uid = sandbox_uid() if walls else None
     bounds = {**asdict(limits), "uid": uid}
+    if uid is None:  # the system counts all processes of a user, so the limit is for more of them
+        bounds["processes"] += _processes_of_this_user()
     start = [sys.executable, "-I", str(INSIDE / "start.py"), json.dumps(bounds), *program]
     if not walls:
         return start
@@ -151,6 +154,18 @@ def environment(given: Path | None, home: str) -> dict[str, str]:
 def sandbox_uid() -> int | None:
     """The user a submission becomes when root grades: limits on processes do not bind root."""
     return _FIRST_UID + os.getpid() % _UIDS if os.geteuid() == 0 else None
+
+
+def _processes_of_this_user() -> int:
+    """How many processes and threads this user has; 0 where the system does not tell."""
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == os.geteuid():
+                count += len(os.listdir(process / "task"))
+        except OSError:
+            continue  # it ended meanwhile
+    return count
 
 
 def _bwrap() -> str:
@@ -187,7 +202,7 @@ def _visible(limits: Limits, given: Path | None, shared: Path | None) -> Iterato
     for path in _SETTINGS:
         yield from ("--ro-bind-try", path, path)
     yield from ("--proc", "/proc", "--dev", "/dev")
-    for private in ("/tmp", "/home/student", "/dev/shm"):
+    for private in _PRIVATE:
         yield from _private(private, limits.scratch_bytes)
     for folder in _interpreter():
         yield from _bound("--ro-bind", folder)
@@ -203,6 +218,8 @@ def _visible(limits: Limits, given: Path | None, shared: Path | None) -> Iterato
 def _bound(option: str, path: str) -> Iterator[str]:
     """Show a folder under its own name, below folders that others than root may pass through."""
     for parent in reversed(Path(path).parents[:-1]):
+        if str(parent) in _PRIVATE:
+            continue
         yield from ("--perms", "0755", "--dir", str(parent))
     yield from (option, path, path)
 

@@ -15,7 +15,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets.config import Config
 
 from tito.course import CourseError, Lesson
@@ -49,11 +49,21 @@ class Marks:
 
 @contextmanager
 def opened(folders: ClassFolders) -> Iterator[Any]:
-    """The class's gradebook, made when it does not exist."""
+    """The class's gradebook, made when it does not exist.
+
+    Raises:
+        CourseError: The database cannot be opened, read or written.
+    """
     folders.make()
     nbgrader_options.find_alembic()
-    with Gradebook(folders.gradebook_url, COURSE_ID) as book:
-        yield book
+    try:
+        with Gradebook(folders.gradebook_url, COURSE_ID) as book:
+            yield book
+    except SQLAlchemyError as error:
+        raise CourseError(
+            f"The gradebook {folders.gradebook_url} does not work: {error}.",
+            "Check that its folder can be written, the disk has room, and nobody else holds it.",
+        ) from error
 
 
 def register(folders: ClassFolders, lesson: Lesson) -> None:

@@ -29,6 +29,11 @@ AUTOGRADE_BY_HAND = [
     "nbgrader.preprocessors.CheckCellMetadata",
     "tito.grading.preprocessors.SealRecord",
 ]
+FEEDBACK = [
+    "nbgrader.preprocessors.GetGrades",
+    "tito.grading.preprocessors.HideTests",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]
 # `tito grade` rebuilds and runs submissions in processes of their own; nbgrader gets the result.
 SANITIZE_RUN = SANITIZE_BY_HAND[1:]
 AUTOGRADE_RUN = AUTOGRADE_BY_HAND[1:]
@@ -51,6 +56,7 @@ def configure(config: Any, folders: ClassFolders) -> None:
     config.Autograde.sanitize_preprocessors = SANITIZE_BY_HAND
     config.Autograde.autograde_preprocessors = AUTOGRADE_BY_HAND
     config.Autograde.pre_convert_hook = "tito.grading.preprocessors.register_first"
+    config.GenerateFeedback.preprocessors = FEEDBACK
     config.HTMLExporter.sanitize_html = True
     config.HTMLExporter.filters = {"clean_html": "tito.grading.safe_html.clean_html"}
     find_alembic()

@@ -17,6 +17,8 @@ from tito.grading.execution import NotebookRun, RunSettings
 from tito.grading.rebuild import rebuilt
 from tito.lessons import notebook as nb
 from tito.lessons.given import given_tree
+from tito.lessons.nbgrader_settings import BEGIN_HIDDEN_TESTS
+from tito.lessons.roles import visible_text
 
 Converted = tuple[Any, dict[str, Any]]
 
@@ -69,6 +71,19 @@ class SealRecord(NbGraderPreprocessor):  # type: ignore[misc]
         """Mark the record as complete."""
         record.seal(notebook)
         return notebook, resources
+
+
+class HideTests(NbGraderPreprocessor):  # type: ignore[misc]
+    """Takes hidden tests out of the page a student gets; what they said of the work stays."""
+
+    def preprocess_cell(self, cell: Any, resources: dict[str, Any], index: int) -> Converted:
+        """Clear a test's hidden lines, and the tracebacks that quote them."""
+        if cell.cell_type == "code" and BEGIN_HIDDEN_TESTS in cell.source:
+            cell.source = f"{visible_text(cell.source)}\n# (hidden tests ran here)"
+            for output in cell.outputs:
+                if output["output_type"] == "error":
+                    output["traceback"] = [f"{output['ename']}: {output['evalue']}"]
+        return cell, resources
 
 
 def register_first(assignment: str, student: str, notebooks: list[str]) -> None:

@@ -34,8 +34,8 @@ def take_limits(limits: dict[str, Any]) -> None:
     }
     for name, value in wanted.items():
         which = getattr(resource, name, None)
-        if which is None or (name == "RLIMIT_AS" and sys.platform == "darwin"):
-            continue  # macOS refuses to lower it; untrusted work is graded on Linux only
+        if which is None or (sys.platform == "darwin" and name in ("RLIMIT_AS", "RLIMIT_NPROC")):
+            continue  # of no use there; untrusted work is graded on Linux only
         _, hard = resource.getrlimit(which)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(which, (bound, bound))
