@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PIP_INSTALL := -m pip install --disable-pip-version-check --no-input --quiet
+PIP_INSTALL := -m pip install --disable-pip-version-check --no-input --quiet --quiet
 # One BLAS thread: the same sums in the same order everywhere, and no fight over the cores.
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2

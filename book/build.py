@@ -59,6 +59,7 @@ def build(pages: Path, site: Path) -> Path:
     """
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
     command = [str(jupyter_book), "build", str(pages), "--all", "--quiet"]
+    command += ["--warningiserror", "--keep-going"]  # a link that leads nowhere, say
     # What it prints names the folder that is moved below; its warnings come by the other channel.
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     made = pages / "_build" / "html"

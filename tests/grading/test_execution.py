@@ -47,6 +47,7 @@ def errors(notebook: nb.Notebook, grade_id: str) -> list[str]:
 def test_a_right_solution_passes_and_its_outputs_stay(given: Path) -> None:
     notebook, verdicts = ran(given, changed("given_words", ""))
     assert passed(verdicts) == set(TESTS)
+    assert cell_of(notebook, "given_words")["execution_count"] == 3
     shown = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
     assert {
         "output_type": "stream",

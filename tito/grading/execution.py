@@ -125,6 +125,8 @@ class NotebookRun:
                 collected.add(sent["msg_type"], sent["content"])
                 if sent["msg_type"] == "execute_reply":
                     status, message = _judged(sent["content"], collected)
+                    count = sent["content"].get("execution_count")
+                    cell["execution_count"] = count if type(count) is int else None
         except CellDeadlineError as late:
             alive = late.interrupted
             status, message = ENDLESS, f"stopped after {deadline_s:.0f} s"

@@ -55,7 +55,8 @@ def new_record(
 def attach(notebook: nb.Notebook, record: Record) -> None:
     """Put a record into a notebook: as metadata, and as a first cell for whoever reads it."""
     notebook["metadata"][_KEY] = asdict(record)
-    lines = [f"**Graded {record.graded}, isolation: {record.isolation}.**"]
+    when = datetime.fromisoformat(record.graded).strftime("%Y-%m-%d %H:%M UTC")
+    lines = [f"**Graded {when}, isolation: {record.isolation}.**"]
     if record.notes:
         lines += ["", "What to look at:", "", *(f"- {_plain(note)}" for note in record.notes)]
     report = nb.new_cell("markdown", "\n".join(lines), _REPORT_ID, {"editable": False})
