@@ -7,11 +7,12 @@ from typing import Any
 from benchmarks.case import Case
 from benchmarks.pairs import Comparison
 
-Row = tuple[Case, Comparison]
+Row = tuple[Case, list[Comparison]]  # the attempts; the last one counts
 
 
-def is_met(case: Case, comparison: Comparison) -> bool:
-    return case.goal is None or comparison.ratio >= case.goal
+def is_met(case: Case, attempts: list[Comparison]) -> bool:
+    """Whether the last attempt reached the goal; without a goal, whether there is one."""
+    return bool(attempts) and (case.goal is None or attempts[-1].ratio >= case.goal)
 
 
 def duration(seconds: float) -> str:
@@ -25,7 +26,7 @@ def duration(seconds: float) -> str:
 def table(rows: list[Row], host: dict[str, Any]) -> str:
     """All comparisons as aligned text, under one line about the machine."""
     head = ("case", "ours", "torch", "ratio", "p10-p90", "goal", "result")
-    body = [table_row(case, comparison) for case, comparison in rows]
+    body = [table_row(case, attempts) for case, attempts in rows]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -34,10 +35,13 @@ def table(rows: list[Row], host: dict[str, Any]) -> str:
     return "\n".join([host_line(host), "", *lines])
 
 
-def table_row(case: Case, comparison: Comparison) -> tuple[str, ...]:
+def table_row(case: Case, attempts: list[Comparison]) -> tuple[str, ...]:
+    comparison = attempts[-1]
     low, high = comparison.spread
     goal = "-" if case.goal is None else f">= {case.goal:g}"
-    verdict = "-" if case.goal is None else ("pass" if is_met(case, comparison) else "FAIL")
+    verdict = "-" if case.goal is None else ("pass" if is_met(case, attempts) else "FAIL")
+    if len(attempts) > 1:
+        verdict += f" (attempt {len(attempts)})"
     return (
         case.name,
         duration(sorted(comparison.ours_s)[len(comparison.ours_s) // 2]),
@@ -66,7 +70,7 @@ def write_record(path: Path, rows: list[Row], host: dict[str, Any]) -> None:
     record = {
         "clock": "CPU seconds of the process, per call",
         "host": host,
-        "cases": [case_record(case, comparison) for case, comparison in rows],
+        "cases": [case_record(case, attempts) for case, attempts in rows],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
@@ -74,12 +78,18 @@ def write_record(path: Path, rows: list[Row], host: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def case_record(case: Case, comparison: Comparison) -> dict[str, Any]:
-    low, high = comparison.spread
+def case_record(case: Case, attempts: list[Comparison]) -> dict[str, Any]:
     return {
         "name": case.name,
         "goal": case.goal,
-        "met": is_met(case, comparison),
+        "met": is_met(case, attempts),
+        "attempts": [attempt_record(attempt) for attempt in attempts],
+    }
+
+
+def attempt_record(comparison: Comparison) -> dict[str, Any]:
+    low, high = comparison.spread
+    return {
         "ratio": round(comparison.ratio, 4),
         "ratio_p10": round(low, 4),
         "ratio_p90": round(high, 4),
