@@ -78,7 +78,7 @@ class LabPage:
         """Return what page_state.js says to `question`."""
         return self.page.evaluate(f"() => ({_STATE}).{question}()")
 
-    def wait_for(self, question: str, condition: str, seconds: float = 20) -> None:
+    def wait_for(self, question: str, condition: str, seconds: float = 60) -> None:
         """Wait until `condition`, a JavaScript function, holds for the answer to `question`."""
         self.page.wait_for_function(
             f"() => ({condition})(({_STATE}).{question}())", timeout=seconds * _MILLISECONDS
