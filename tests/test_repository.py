@@ -16,6 +16,7 @@ from tests.repository.tree import (
     code_beside_notebooks,
     notebooks_with_outputs,
     paths_of_a_machine,
+    private_files,
     project_files,
     says_nothing,
 )
@@ -124,6 +125,17 @@ class TestTree:
     def test_code_beside_a_notebook_is_refused(self) -> None:
         given = [Path("source/14_x/x.ipynb"), Path("source/14_x/x.py"), Path("modules/14_x/x.py")]
         assert code_beside_notebooks(given) == ["source/14_x/x.py"]
+
+    def test_no_student_work_and_no_gradebook_travels(self, files: list[Path]) -> None:
+        assert private_files(files) == []
+
+    @pytest.mark.parametrize(
+        "name",
+        ["gradebook.db", "gradebook/marks.csv", "submitted/ada/14_profiling/profiling.ipynb"],
+    )
+    def test_student_work_is_refused(self, name: str) -> None:
+        given = [Path(name), Path("submitted/README.md"), Path("tito/grading/gradebook.py")]
+        assert private_files(given) == [name]
 
     def test_no_notebook_keeps_outputs(self, files: list[Path]) -> None:
         assert notebooks_with_outputs(ROOT, files) == []

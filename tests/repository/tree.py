@@ -10,6 +10,7 @@ EMPTY_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc)(_|$)")
 # A grader's kernel sees its one folder under the name of no real person.
 PERSONAL_FOLDER = re.compile(r"/(?:home|Users)/(?!student\b)\w+/|/root/\w")
 GENERATED = ("source", "release")
+PRIVATE = ("submitted", "autograded", "feedback", "gradebook", "demo")
 
 
 def project_files(root: Path) -> list[Path]:
@@ -32,6 +33,16 @@ def says_nothing(files: Iterable[Path]) -> list[str]:
 def code_beside_notebooks(files: Iterable[Path]) -> list[str]:
     """Python in the folders that nbgrader copies to students, answers and all."""
     return [str(path) for path in files if path.parts[0] in GENERATED and path.suffix == ".py"]
+
+
+def private_files(files: Iterable[Path]) -> list[str]:
+    """Student work, marks and databases; of the folders that hold them only the README travels."""
+    return [
+        str(path)
+        for path in files
+        if path.suffix in (".db", ".sqlite")
+        or (path.parts[0] in PRIVATE and path.name != "README.md")
+    ]
 
 
 def notebooks_with_outputs(root: Path, files: Iterable[Path]) -> list[str]:
