@@ -12,7 +12,8 @@ import pytest
 
 from tests.grading.small_course import TESTS, cell_of, changed, instructor_notebook
 from tito.grading.confinement import Isolation
-from tito.grading.execution import CellVerdict, NotebookRun, RunSettings, finish
+from tito.grading.execution import NotebookRun, RunSettings, finish
+from tito.grading.verdicts import CellVerdict
 from tito.grading.rebuild import rebuilt
 from tito.lessons import notebook as nb
 from tito.lessons.given import given_tree

@@ -15,9 +15,9 @@ from typing import Any
 from tito.grading.confinement import Isolation, Limits
 from tito.grading.kernel import CellDeadlineError, ConfinedKernel, KernelEndedError
 from tito.grading.outputs import CELL_BYTES, NOTEBOOK_BYTES, BoundedOutputs, error_output
+from tito.grading.verdicts import DIED, ENDLESS, FAILED, NOT_RUN, PASSED, CellVerdict
 from tito.lessons import notebook as nb
 
-PASSED, FAILED, ENDLESS, DIED, NOT_RUN = "passed", "failed", "endless", "died", "not run"
 _KERNELS = 4
 _STOPPED = {
     ENDLESS: ("CellTimeout", "this cell was {}"),
@@ -39,16 +39,6 @@ class RunSettings:
     notebook_s: float = 600.0
     printed: int = 100_000
     limits: Limits = field(default_factory=Limits)
-
-
-@dataclass
-class CellVerdict:
-    """What became of one code cell."""
-
-    label: str
-    status: str
-    message: str = ""
-    seconds: float = 0.0
 
 
 class NotebookRun:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tito.course import CourseError
-from tito.grading.execution import DIED, ENDLESS, NOT_RUN, CellVerdict
+from tito.grading.verdicts import DIED, ENDLESS, NOT_RUN, CellVerdict
 from tito.lessons import notebook as nb
 
 _KEY = "tito_grading"

@@ -16,8 +16,9 @@ from types import FrameType
 
 from tito.grading import record
 from tito.grading.confinement import Isolation
-from tito.grading.execution import NOT_RUN, CellVerdict, NotebookRun, RunSettings, finish, label
+from tito.grading.execution import NotebookRun, RunSettings, finish, label
 from tito.grading.rebuild import rebuilt_submission
+from tito.grading.verdicts import NOT_RUN, CellVerdict
 from tito.lessons import notebook as nb
 from tito.lessons.atomic import write_atomically
 

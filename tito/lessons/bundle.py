@@ -37,7 +37,6 @@ _STUDENT_TITO = [
     "tito/course.py",
     "tito/doctor.py",
     "tito/lab.py",
-    "tito/testing.py",
     "tito/lessons/__init__.py",
     "tito/lessons/atomic.py",
     "tito/lessons/check.py",
@@ -55,6 +54,7 @@ _STUDENT_TITO = [
     "tito/lessons/student_commands.py",
     "tito/lessons/stub.py",
 ]
+_STUDENT_TITO_FOLDERS = ("tito/testing", "tito/lab_settings")
 _TEMPLATES = Path(__file__).parent / "student_files"
 _ZIP_TIME = (
     1980,
@@ -131,9 +131,10 @@ def bundle_files(course: Course) -> Iterator[tuple[str, bytes]]:
 def _tool_files(course: Course) -> Iterator[tuple[str, bytes]]:
     for relative in _STUDENT_TITO:
         yield relative, _required(course.root / relative, relative)
-    for path in sorted((course.root / "tito" / "lab_settings").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path.relative_to(course.root).as_posix(), path.read_bytes()
+    for folder in _STUDENT_TITO_FOLDERS:
+        for path in sorted((course.root / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path.relative_to(course.root).as_posix(), path.read_bytes()
 
 
 def _project_files(course: Course) -> Iterator[tuple[str, bytes]]:

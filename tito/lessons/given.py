@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tito.course import LESSONS, CourseError, find_course
 
-# `tito.testing` imports only numpy and tinytorch; the package's own file is a docstring.
-_TESTING_FILES = ("tito/__init__.py", "tito/testing.py")
+_OWN_FILE = "tito/__init__.py"  # a docstring
+_TESTING = "tito/testing"  # imports only numpy and tinytorch
 _SKIPPED_FOLDERS = {"__pycache__", ".ipynb_checkpoints", "node_modules"}
 _SKIPPED_ENDINGS = (".pyc", ".part")
 
@@ -40,8 +40,8 @@ def given_tree(destination: Path, before: int) -> None:
 def given_files(root: Path, before: int) -> Iterator[tuple[str, bytes]]:
     """Yield relative path and content of each file of the given tree, sorted by path."""
     yield from package_files(root, before)
-    for relative in _TESTING_FILES:
-        yield relative, (root / relative).read_bytes()
+    for path in [root / _OWN_FILE, *sorted((root / _TESTING).glob("*.py"))]:
+        yield path.relative_to(root).as_posix(), path.read_bytes()
 
 
 def package_files(root: Path, before: int) -> Iterator[tuple[str, bytes]]:
