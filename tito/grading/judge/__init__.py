@@ -1,0 +1,1 @@
+"""The judge: graded cells run here, trusted, and ask a sandbox what the student made."""
