@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tito.lessons import nbgrader_settings as settings
+from tito.lessons.judge_rules import check_graded_cells
 from tito.lessons.percent import LessonRefusedError, Problem, TextCell, read_percent
 from tito.lessons.roles import LessonCell, Role, classify, is_exported, regions, visible_text
 from tito.lessons.task_rules import check_tests
@@ -230,4 +231,5 @@ _RULES: tuple[Rule, ...] = (
     _check_tags,
     _check_points,
     check_tests,
+    check_graded_cells,
 )

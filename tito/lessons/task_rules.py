@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from tito.lessons.cell_names import bound, loaded, parsed, stored
 from tito.lessons.percent import Problem
 from tito.lessons.roles import LessonCell, Role
 
@@ -19,7 +20,7 @@ def check_tests(cells: list[LessonCell]) -> Iterator[Problem]:
     for cell in cells:
         if cell.role is not Role.TEST:
             continue
-        tree = _parsed(cell)
+        tree = parsed(cell)
         if tree is not None:
             yield from _check_body(cell, tree, names.get(cell.task or "", set()))
 
@@ -33,7 +34,7 @@ def _check_body(cell: LessonCell, tree: ast.Module, solved: set[str]) -> Iterato
     if not asserts and not any(_is_checker(call) for call in calls):
         fix = "Use assert, or a checker of tito.testing such as assert_close."
         yield _problem(cell, "a graded cell that asserts nothing.", fix)
-    if solved and not solved & _loaded(tree):
+    if solved and not solved & loaded(tree):
         fix = f"Use one of {', '.join(sorted(solved))}, or rename the test."
         yield _problem(cell, "a test that uses nothing its task's solution defines.", fix)
     last = tree.body[-1] if tree.body else None
@@ -73,18 +74,18 @@ def _check_measured_names(cells: list[LessonCell]) -> Iterator[Problem]:
     measured: dict[str, LessonCell] = {}
     elsewhere: set[str] = set()
     for cell in cells:
-        tree = _parsed(cell)
+        tree = parsed(cell)
         if tree is None:
             continue
         if "measure" in cell.tags:
-            measured |= dict.fromkeys(_bound(tree), cell)
+            measured |= dict.fromkeys(bound(tree), cell)
         else:
-            elsewhere |= _bound(tree) | _stored(tree)
+            elsewhere |= bound(tree) | stored(tree)
     for cell in cells:
-        tree = _parsed(cell) if cell.role in (Role.TEST, Role.SOLUTION) else None
+        tree = parsed(cell) if cell.role in (Role.TEST, Role.SOLUTION) else None
         if tree is None:
             continue
-        for name in sorted(_loaded(tree) & (measured.keys() - elsewhere)):
+        for name in sorted(loaded(tree) & (measured.keys() - elsewhere)):
             line = measured[name].written.line
             fix = f"Define {name!r} in an untagged cell: measuring cells may be skipped."
             yield _problem(cell, f"needs {name!r} from the measuring cell in line {line}.", fix)
@@ -94,44 +95,10 @@ def _solution_names(cells: list[LessonCell]) -> dict[str, set[str]]:
     """The names each task's solution cells define."""
     names: dict[str, set[str]] = {}
     for cell in cells:
-        tree = _parsed(cell) if cell.role is Role.SOLUTION else None
+        tree = parsed(cell) if cell.role is Role.SOLUTION else None
         if tree is not None and cell.task:
-            names.setdefault(cell.task, set()).update(_bound(tree))
+            names.setdefault(cell.task, set()).update(bound(tree))
     return names
-
-
-def _parsed(cell: LessonCell) -> ast.Module | None:
-    """The cell's syntax tree; None for text and for code another rule already refused."""
-    if cell.written.kind != "code":
-        return None
-    try:
-        return ast.parse(cell.written.text)
-    except SyntaxError:
-        return None
-
-
-def _bound(tree: ast.Module) -> set[str]:
-    """Names a cell defines at its top level."""
-    names: set[str] = set()
-    for statement in tree.body:
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(statement.name)
-        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
-        else:
-            names |= _stored(ast.Module([statement], []))
-    return names
-
-
-def _stored(tree: ast.AST) -> set[str]:
-    found = {
-        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    return found | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-
-
-def _loaded(tree: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def _is_checker(call: ast.Call) -> bool:

@@ -10,6 +10,8 @@ from tito.lessons.roles import Role
 from tito.lessons.rules import read_lesson
 
 MIDDLE_TEST = 'assert_close(middle([1.0, 2.0, 90.0]), 2.0, what="the middle of 1 2 90")'
+COUNTER = "counter = PairCounter(4)"
+LOCKED_CELL = '# %% nbgrader={"grade_id": "given_more"}\n'
 MIDDLE_SOLUTION = """    ### BEGIN SOLUTION
     if len(samples) == 0:
         raise ValueError("samples is empty; give at least one number")
@@ -150,15 +152,134 @@ CASES = {
         (MIDDLE_TEST, f"{MIDDLE_TEST}\nassert measured > 0"),
         "needs 'measured' from the measuring cell",
     ),
+    "a test with a magic": (
+        (MIDDLE_TEST, f"{MIDDLE_TEST}\n%timeit middle([1.0])"),
+        "is a notebook magic",
+    ),
+    "a test with a shell line": (
+        (MIDDLE_TEST, f"!ls\n{MIDDLE_TEST}"),
+        "is a notebook magic",
+    ),
+    "a test that asks for the shell": (
+        (MIDDLE_TEST, f"{MIDDLE_TEST}\nget_ipython().run_line_magic('time', 'middle([1.0])')"),
+        "uses get_ipython",
+    ),
+    "a locked cell that asks for the shell": (
+        ("# %% tags=[", f"{LOCKED_CELL}SHELL = get_ipython()\n\n# %% tags=["),
+        "uses get_ipython",
+    ),
+    "a test that subclasses the student's class": (
+        (COUNTER, "class Own(PairCounter):\n    more = 1\n\n\ncounter = Own(4)"),
+        "subclasses 'PairCounter'",
+    ),
+    "a test that asks for the student's type": (
+        (COUNTER, f"{COUNTER}\nassert isinstance(counter, PairCounter)"),
+        "asks for the type 'PairCounter'",
+    ),
+    "a test that asks for one of several types": (
+        (COUNTER, f"{COUNTER}\nassert isinstance(counter, int | PairCounter)"),
+        "asks for the type 'PairCounter'",
+    ),
+    "a test that asks for a subclass": (
+        (COUNTER, f"{COUNTER}\nassert issubclass(PairCounter, object)\n"
+         "assert issubclass(int, (str, PairCounter))"),
+        "asks for the type 'PairCounter'",
+    ),
+    "a test that matches the student's type": (
+        (COUNTER,
+         f"{COUNTER}\nmatch counter:\n    case PairCounter():\n        assert counter"),
+        "matches 'PairCounter'",
+    ),
+    "a test that catches the student's type": (
+        (MIDDLE_TEST, f"try:\n    {MIDDLE_TEST}\nexcept (KeyError, middle):\n    raise"),
+        "catches 'middle'",
+    ),
+    "a test that binds the student's name": (
+        (MIDDLE_TEST, f"middle = max\n{MIDDLE_TEST}"),
+        "binds 'middle', as the solution cell in line",
+    ),
+    "a test that binds it in a loop": (
+        (MIDDLE_TEST, f"for middle in (min, max):\n    {MIDDLE_TEST}"),
+        "binds 'middle', as the solution cell in line",
+    ),
+    "a locked cell that binds the student's name": (
+        ("# %% tags=[", f"{LOCKED_CELL}middle = max\n\n# %% tags=["),
+        "binds 'middle', as the solution cell in line",
+    ),
+    "a test that binds a locked name": (
+        (COUNTER, "counter = held = PairCounter(4)"),
+        "binds 'held', as the locked cell in line",
+    ),
+    "a test that needs another test's name": (
+        (COUNTER, "counter = PairCounter(len(draws))"),
+        "needs 'draws' from the test in line",
+    ),
+    "a helper of another test": (
+        (MIDDLE_TEST, f"def near(a, b):\n    return abs(a - b) < 1\n\n\n{MIDDLE_TEST}",
+         COUNTER, f"{COUNTER}\nassert near(counter.total, 6)"),
+        "needs 'near' from the test in line",
+    ),
+    "inside with a lambda": (
+        (COUNTER, "counter = inside(lambda: PairCounter(4))"),
+        "`inside` is given a lambda",
+    ),
+    "inside with a test's function": (
+        (COUNTER, "def make():\n    return PairCounter(4)\n\n\ncounter = inside(make)"),
+        "`inside` is given 'make' of an unlocked cell",
+    ),
+    "inside with a test's lambda by name": (
+        (COUNTER, "make = lambda: PairCounter(4)\ncounter = testing.inside(make)"),
+        "`inside` is given 'make' of an unlocked cell",
+    ),
+    "inside with a free cell's function": (
+        ("measured = sum(range(1000))", "measured = 1\n\n\ndef make():\n    return PairCounter(4)",
+         COUNTER, "counter = inside(make)"),
+        "`inside` is given 'make' of an unlocked cell",
+    ),
 }  # fmt: skip
+
+LOCKED = """# %% nbgrader={"grade_id": "given_tools"}
+def held(context, work):
+    with context as entered:
+        work()
+    return entered
+
+"""
+WITH_TOOLS = changed('# %% tags=["measure"]', LOCKED + '# %% tags=["measure"]')
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_refuses(tmp_path: Path, case: str) -> None:
-    (old, new), words = CASES[case]
-    found = problems(tmp_path, changed(old, new))
+    replacements, words = CASES[case]
+    text = WITH_TOOLS
+    for old, new in zip(replacements[::2], replacements[1::2], strict=True):
+        text = changed(old, new, text)
+    found = problems(tmp_path, text)
     assert any(words in each.message or words in each.fix for each in found), found
     assert all(each.line > 0 and each.cell and each.fix for each in found)
+
+
+ALLOWED = {
+    "inside with a locked function": ("counter = inside(held, PairCounter(4), list)",),
+    "inside with the student's function": ("counter = inside(PairCounter, 4)",),
+    "inside with an object": ("work = [PairCounter(4)]\ncounter = inside(work.pop)",),
+    "inside with a function of a package": (f"{COUNTER}\nassert inside(np.add, 1, 2) == 3",),
+    "a function for the judge alone": (
+        "def near(a, b):\n    return abs(a - b) < 1\n\n\ncounter = PairCounter(4)\n"
+        "assert near(counter.total, 6)",
+    ),
+    "the student's name inside a function or comprehension": (
+        "counter = [PairCounter(middle) for middle in (4,)][0]",
+    ),
+    "types of data": (f"{COUNTER}\nassert isinstance(counter.total, int | np.integer)",),
+    "a name that two tests bind": ("draws = [4]\ncounter = PairCounter(draws[0])",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALLOWED)
+def test_allows(tmp_path: Path, case: str) -> None:
+    (new,) = ALLOWED[case]
+    assert problems(tmp_path, changed(COUNTER, new, WITH_TOOLS)) == []
 
 
 def test_a_test_above_its_solution_is_refused(tmp_path: Path) -> None:
