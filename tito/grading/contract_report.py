@@ -12,11 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from tito.course import Course, CourseError, Lesson
-from tito.grading.contract import BLANK, MUTANT, REFERENCE, LessonUnderContract, Outcome
+from tito.grading.contract import (
+    ATTACK,
+    BLANK,
+    MUTANT,
+    REFERENCE,
+    LessonUnderContract,
+    Outcome,
+)
 from tito.lessons.atomic import write_atomically
 
 BEGIN, END = "<!-- contract: begin -->", "<!-- contract: end -->"
-_ORDER = (BLANK, REFERENCE, MUTANT)
+_ORDER = (BLANK, REFERENCE, ATTACK, MUTANT)
 
 
 def run_contracts(
@@ -53,7 +60,7 @@ def run_contracts(
 
 
 def in_order(outcomes: list[Outcome]) -> list[Outcome]:
-    """Blank, reference, mutants, variants; by name within each."""
+    """Blank, reference, attacks, mutants, variants; by name within each."""
 
     def place(outcome: Outcome) -> tuple[int, str]:
         kind = outcome.case.kind
@@ -132,6 +139,6 @@ def _markdown(proved: dict[Lesson, list[Outcome]]) -> str:
 
 
 def _lost(outcome: Outcome) -> str:
-    if outcome.case.kind == BLANK and outcome.kept:
+    if outcome.case.kind in (BLANK, ATTACK) and outcome.kept:
         return "all"
     return ", ".join(sorted(outcome.lost)) or "none"

@@ -1,0 +1,112 @@
+"""Running a contract's notebooks by the judge, a few at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tito.course import CourseError
+from tito.grading.judge.notebook_run import NotebookRun, RunSettings
+from tito.grading.sandbox.levels import choose
+from tito.grading.sandbox.zygote import Zygote
+from tito.grading.verdicts import CellVerdict
+from tito.lessons import notebook as nb
+from tito.lessons.given import given_tree
+
+_JOB_S = 120.0
+
+
+@dataclass(frozen=True)
+class NotebookToRun:
+    """A rebuilt notebook, and whether its measuring cells run too."""
+
+    name: str
+    notebook: nb.Notebook
+    measure_cells: bool
+
+
+class _Warm:
+    """What one worker process keeps between notebooks."""
+
+    zygote: Zygote
+    lesson: nb.Notebook
+    settings: RunSettings
+
+
+def run_notebooks(
+    wanted: list[NotebookToRun], lesson: nb.Notebook, before: int, cell_s: float
+) -> Iterator[tuple[str, list[CellVerdict]]]:
+    """Run notebooks; yields each one's name and its cells' verdicts, in the order of their ends.
+
+    Args:
+        wanted: The notebooks.
+        lesson: The instructor's.
+        before: The lesson under test, whose module the cells cannot import.
+        cell_s: How long a cell may run, in seconds.
+
+    Raises:
+        CourseError: A process that runs them failed.
+    """
+    at_once = min(len(wanted), os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory(prefix="tito-contract-") as name:
+        given = Path(name) / "given"
+        given_tree(given, before)
+        Path(name).chmod(0o755)
+        spawn = multiprocessing.get_context("spawn")  # a fork would take this terminal along
+        with ProcessPoolExecutor(at_once, spawn, _warm_up, (given, lesson, cell_s)) as pool:
+            running = [pool.submit(_run, each) for each in wanted]
+            try:
+                for future in as_completed(running):
+                    yield future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _warm_up(given: Path, lesson: nb.Notebook, cell_s: float) -> None:
+    level, _ = choose(None, own_work=True)
+    _Warm.zygote = Zygote(given, level).__enter__()  # ends with this process
+    _Warm.lesson = lesson
+    _Warm.settings = RunSettings(isolation=level, cell_s=cell_s, notebook_s=_JOB_S)
+
+
+def _run(wanted: NotebookToRun) -> tuple[str, list[CellVerdict]]:
+    """Run one notebook in a fork, so that nothing of its judge stays for the next one."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            said = json.dumps([asdict(each) for each in _verdicts(wanted)])
+        except BaseException:
+            said = json.dumps(traceback.format_exc())
+        with os.fdopen(writing, "w") as answer:
+            answer.write(said)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    found = json.loads(said) if said else "it ended without an answer"
+    if isinstance(found, str):
+        raise CourseError(
+            f"The judge of {wanted.name} failed:\n{found}", "The lines above say where."
+        )
+    return wanted.name, [CellVerdict(**each) for each in found]
+
+
+def _verdicts(wanted: NotebookToRun) -> list[CellVerdict]:
+    settings = RunSettings(
+        isolation=_Warm.settings.isolation,
+        cell_s=_Warm.settings.cell_s,
+        notebook_s=_Warm.settings.notebook_s,
+        measure_cells=wanted.measure_cells,
+    )
+    run = NotebookRun(wanted.notebook, _Warm.lesson, _Warm.zygote, settings)
+    return list(run.run().values())
