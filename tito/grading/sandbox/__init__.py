@@ -1,0 +1,1 @@
+"""The trusted side of a sandbox: it starts, bounds, talks to and ends a student's process."""
