@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +13,8 @@ from tests.tito.checkout import ROOT
 from tito import doctor
 from tito.course import Course, Layout, find_course
 from tito.doctor import Finding, Level, Pin, compare_packages, examine, pinned, show
+from tito.grading.sandbox import facts
+from tito.grading.sandbox.facts import Fact
 
 LOCK = """numpy==2.0.0 \\
     --hash=sha256:00
@@ -86,23 +87,28 @@ def test_missing_and_other_packages_are_told(tmp_path: Path) -> None:
     assert "no-such-package" in found[0].found
 
 
-def test_bwrap_that_is_absent_or_forbidden_is_told(
-    here: Course, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_part_of_isolation_is_told(here: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.sys, "platform", "linux")
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    [absent] = probe("isolation", here)
-    assert "not installed" in absent.found
-    assert "apt install bubblewrap" in absent.fix
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    failed = subprocess.CompletedProcess([], 1, "", "No permissions to create new namespace")
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: failed)
-    [forbidden] = probe("isolation", here)
-    assert "No permissions" in forbidden.found
-    assert "user namespaces" in forbidden.fix
+    found = [
+        Fact("isolation", False, "grading uses landlock", "Weaker walls.", "Allow namespaces."),
+        Fact("Landlock", True, "version 7"),
+    ]
+    monkeypatch.setattr(facts, "facts", lambda: iter(found))
+    first, second = probe("isolation", here)
+    assert (first.level, first.fix) == (Level.NOTE, "Allow namespaces.")
+    assert (second.level, second.found) == (Level.GOOD, "version 7")
     monkeypatch.setattr(doctor.sys, "platform", "darwin")
     [elsewhere] = probe("isolation", here)
     assert "is not Linux" in elsewhere.found
+
+
+def test_a_students_folder_has_no_grading_to_ask(
+    here: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_GRADING_FACTS", "tito.no_such_module")
+    assert probe("isolation", Course(here.root, Layout.BUNDLE)) == []
+    with pytest.raises(ModuleNotFoundError):
+        probe("isolation", here)
 
 
 def test_a_missing_chromium_and_one_named_by_hand(

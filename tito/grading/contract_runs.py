@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tito.course import CourseError
+from tito.grading.judge.cells import plan_of
 from tito.grading.judge.notebook_run import NotebookRun, RunSettings
 from tito.grading.sandbox.levels import choose
 from tito.grading.sandbox.zygote import Zygote
-from tito.grading.verdicts import CellVerdict
+from tito.grading.verdicts import FAILED, CellVerdict
 from tito.lessons import notebook as nb
 from tito.lessons.given import given_tree
 
@@ -73,6 +74,7 @@ def _warm_up(given: Path, lesson: nb.Notebook, cell_s: float) -> None:
     level, _ = choose(None, own_work=True)
     _Warm.zygote = Zygote(given, level).__enter__()  # ends with this process
     _Warm.lesson = lesson
+    plan_of(lesson).warm()
     _Warm.settings = RunSettings(isolation=level, cell_s=cell_s, notebook_s=_JOB_S)
 
 
@@ -109,4 +111,5 @@ def _verdicts(wanted: NotebookToRun) -> list[CellVerdict]:
         measure_cells=wanted.measure_cells,
     )
     run = NotebookRun(wanted.notebook, _Warm.lesson, _Warm.zygote, settings)
-    return list(run.run().values())
+    verdicts = list(run.run().values())
+    return verdicts + [CellVerdict("in the judge", FAILED, problem) for problem in run.problems]

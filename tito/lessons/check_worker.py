@@ -32,7 +32,7 @@ def main(report: TextIO, orders: dict[str, Any]) -> None:
     signal.signal(signal.SIGALRM, _on_alarm)
     for cell in orders["cells"]:
         _say(report, {"event": "start", "index": cell["index"]})
-        seeds_before = _seeds()
+        seeds_before, parts_before = _seeds(), len(_parts_failed())
         started = time.perf_counter()
         # The second figure repeats the alarm, in case the cell swallows the first one.
         signal.setitimer(signal.ITIMER_REAL, orders["deadline_s"], 1.0)
@@ -42,7 +42,8 @@ def main(report: TextIO, orders: dict[str, Any]) -> None:
             error = late
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        verdict = {"event": "end", "index": cell["index"], **_described(error)}
+        parts = _parts_failed()[parts_before:]
+        verdict = {"event": "end", "index": cell["index"], **_described(error, parts)}
         verdict["seconds"] = time.perf_counter() - started
         verdict["seeds"] = {k: v for k, v in _seeds().items() if seeds_before.get(k) != v}
         _say(report, verdict)
@@ -70,10 +71,13 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
     raise CellDeadlineError
 
 
-def _described(error: BaseException | None) -> dict[str, Any]:
-    """What the parent needs to know of an error."""
-    if error is None:
+def _described(error: BaseException | None, parts: list[str]) -> dict[str, Any]:
+    """What the parent needs to know of an error, or of parts that failed without one."""
+    if error is None and not parts:
         return {"status": "passed"}
+    if error is None:
+        message = "; ".join(parts)[:_LONGEST_MESSAGE]
+        return {"status": "failed", "error": "Part", "message": message, "line": None}
     if isinstance(error, CellDeadlineError):
         return {"status": "endless"}
     line = error.lineno if isinstance(error, SyntaxError) else _cell_line(error.__traceback__)
@@ -103,6 +107,11 @@ def _cell_line(trace: TracebackType | None) -> int | None:
 def _seeds() -> dict[str, int]:
     testing = sys.modules.get("tito.testing")
     return testing.seeds_drawn() if testing is not None else {}
+
+
+def _parts_failed() -> list[str]:
+    testing = sys.modules.get("tito.testing")
+    return testing.parts_failed() if testing is not None else []
 
 
 def _say(report: TextIO, verdict: dict[str, Any]) -> None:

@@ -88,27 +88,33 @@ def _check_own_names(cells: list[LessonCell]) -> Iterator[Problem]:
 
 
 def _check_inside(cells: list[LessonCell]) -> Iterator[Problem]:
-    """What `inside` runs is a locked cell's or comes with the course."""
+    """What runs beside the student's code is a locked cell's or comes with the course."""
     editable: set[str] = set()
     for _, tree in _trees(cells, Role.TEST, Role.FREE):
         editable |= callables(tree)
+    fix = "Move it into a locked cell (a grade_id, no points, no markers)."
     for cell, tree in _trees(cells, Role.TEST):
         for node in ast.walk(tree):
-            what = _run_inside(node)
-            fix = "Move it into a locked cell (a grade_id, no points, no markers)."
-            if isinstance(what, ast.Lambda):
-                yield _problem(cell, "`inside` is given a lambda.", fix)
-            elif isinstance(what, ast.Name) and what.id in editable:
-                yield _problem(cell, f"`inside` is given {what.id!r} of an unlocked cell.", fix)
+            for caller, what in _run_elsewhere(node):
+                if isinstance(what, ast.Lambda):
+                    yield _problem(cell, f"`{caller}` is given a lambda.", fix)
+                elif isinstance(what, ast.Name) and what.id in editable:
+                    name = what.id
+                    yield _problem(cell, f"`{caller}` is given {name!r} of an unlocked cell.", fix)
 
 
-def _run_inside(node: ast.AST) -> ast.expr | None:
-    """The function that a call of `inside` is to run."""
-    if not isinstance(node, ast.Call) or not node.args:
-        return None
+def _run_elsewhere(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The function that `inside` is to run, and the one `speedup` compares with."""
+    if not isinstance(node, ast.Call):
+        return
     function = node.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return node.args[0] if name == "inside" else None
+    if name == "inside" and node.args:
+        yield name, node.args[0]
+    if name == "speedup":
+        by_keyword = [each.value for each in node.keywords if each.arg == "baseline"]
+        for value in (*node.args[1:2], *by_keyword):
+            yield name, value
 
 
 def _binders(cells: list[LessonCell], role: Role) -> dict[str, LessonCell]:

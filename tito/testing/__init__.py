@@ -7,7 +7,7 @@ from typing import Any
 from tito.testing.clock import FakeClock
 from tito.testing.comparisons import assert_close, assert_int, expect_error
 from tito.testing.in_sandbox import inside
-from tito.testing.parts import part
+from tito.testing.parts import part, parts_failed
 from tito.testing.seeds import fresh, seed_of, seeds_drawn
 from tito.testing.speed import reference, speedup
 from tito.testing.work import Work, counted
@@ -23,6 +23,7 @@ __all__ = [
     "inside",
     "judge_hooks",
     "part",
+    "parts_failed",
     "reference",
     "seed_of",
     "seeds_drawn",

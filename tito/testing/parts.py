@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_FAILED: list[str] = []
+
+
+def parts_failed() -> list[str]:
+    """Return what the failed parts of all cells run so far said, oldest first."""
+    return list(_FAILED)
+
 
 @contextmanager
 def part(points: float, what: str) -> Iterator[None]:
@@ -39,5 +46,6 @@ def part(points: float, what: str) -> Iterator[None]:
             judge.part_failed(error)
     if judge is not None:
         judge.part(points, what, failure)
-    line = f"part failed: {what} ({failure})" if failure else f"part passed: {what}"
-    print(line)
+    if failure:
+        _FAILED.append(f"{what}: {failure}")
+    print(f"part failed: {what} ({failure})" if failure else f"part passed: {what}")

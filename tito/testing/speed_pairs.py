@@ -29,8 +29,8 @@ SHORTEST_NS = 8_000_000  # a candidate that just reaches the threshold runs this
 LONGEST_NS = 100_000_000  # no baseline is made to run longer than this by repeated calls
 MOST_CALLS = 2000  # in one request
 TRIALS = 3  # requests for each number of calls that is tried
-WARM_UPS = 2  # requests of each side, after those that find the number of calls
-REQUEST_BYTES = 256 << 10  # more calls go in several requests: large ones cost page faults
+WARM_UPS = 4  # requests of each side, after those that find the number of calls
+REQUEST_BYTES = 2 << 20  # more calls go in several requests, so that the caches hold one
 MOST_TRANSPORT = 4  # times the work of a candidate that just reaches the threshold
 NEIGHBOURS = 2  # pairs before and after whose empty requests tell what a pair's requests cost
 LEAST_NS = 1000  # nothing counts as faster than this
@@ -165,7 +165,7 @@ def log_ratios(pairs: Sequence[Pair]) -> list[float]:
         near = pairs[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1]
         empty_ns = statistics.median(each.empty_ns for each in near)
         baseline_ns, candidate_ns = pair.baseline_ns - empty_ns, pair.candidate_ns - empty_ns
-        found.append(math.log(max(baseline_ns, LEAST_NS)) - math.log(max(candidate_ns, LEAST_NS)))
+        found.append(math.log(max(baseline_ns, LEAST_NS) / max(candidate_ns, LEAST_NS)))
     return found
 
 

@@ -113,7 +113,6 @@ def generate() -> Any:
         (np.random.default_rng(0).normal, "inside.JudgeObject"),
         ([].append, "inside.JudgeObject"),
     ],
-    ids=str,
 )
 def test_how_each_kind_goes(link: Link, value: object, kind: str) -> None:
     found = fn(link, "kind")(value)

@@ -14,7 +14,7 @@ from tests.grading.judge.test_notebook_run import passed, ran
 from tests.grading.judge.transport import ForkedSandbox, ForkedZygote
 from tests.grading.small_course import TESTS, cell_of, changed
 from tito.grading.inside import wire
-from tito.grading.judge.link import Link
+from tito.grading.judge.link import Budget, Link
 from tito.grading.judge.remote_errors import SandboxLostError
 
 OTHERS = {"test_pairs", "test_pairs__ordered"}
@@ -66,14 +66,13 @@ WRONG = {
             return endless
         """,
     "patched_checks": """
-        import numpy as np, tinytorch, tito.testing, sys, builtins
+        import numpy as np, tinytorch, tito.testing, sys
         for module in [tito.testing, *[m for n, m in list(sys.modules.items())
                                        if n.startswith(("tito", "numpy.testing"))]]:
             for name in list(vars(module)):
                 if name.startswith("assert"):
                     setattr(module, name, lambda *a, **k: None)
         np.isclose = np.allclose = np.any = np.all = lambda *a, **k: True
-        builtins.isinstance = lambda *a: True
         def assert_close(*a, **k): pass
         def middle(samples): return 7.0
         """,
@@ -93,7 +92,7 @@ WRONG = {
             __repr__ = __str__
         def middle(samples): raise Quiet()
         """,
-    "large_message": "def middle(samples): raise ValueError('x' * 100_000_000)",
+    "large_message": "def middle(samples): raise ValueError('x' * 30_000_000)",
     "repr_that_raises": """
         class R:
             def __repr__(self): raise SystemExit(0)
@@ -157,7 +156,7 @@ def every_pipe(data):
 def frame(body): return struct.pack("<I", len(body)) + body
 answer = frame(b"t\\x04\\x00\\x00\\x00" + b"s\\x04\\x00\\x00\\x00done" + b"i\\x01\\x00\\x05"
                + b"f" + struct.pack("<d", 2.0)
-               + b"t\\x03\\x00\\x00\\x00" + b"s\\x00\\x00\\x00\\x00" + b"N" + b"l\\x00\\x00\\x00\\x00")
+               + b"t\\x03\\x00\\x00\\x00" + b"s\\x00\\x00\\x00\\x00N" + b"l\\x00\\x00\\x00\\x00")
 """
 
 
@@ -292,7 +291,7 @@ def test_a_process_that_sends_too_much_is_given_up() -> None:
             send(encoded(("show", number, {"msg_type": "x", "content": {"d": b"x" * (8 << 20)}})))
 
     with ForkedSandbox(raw=raw) as sandbox:
-        link = Link(sandbox)
+        link = Link(sandbox, budget=Budget(received_bytes=32 << 20))
         link.begin_cell(time.monotonic() + 60, test=False)
         with pytest.raises(SandboxLostError, match="bytes in one cell"):
             link.run_cell("pass", lambda message: None)

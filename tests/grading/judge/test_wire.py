@@ -282,7 +282,6 @@ class Point(NamedTuple):
         OSError,
         Tensor(np.array([1, 2])).__class__,
     ],
-    ids=repr,
 )
 def test_all_else_is_a_handle(value: object) -> None:
     assert there([value])[0][0] == "handle"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -116,6 +117,20 @@ class ForkedZygote:
         return ForkedSandbox(self._shell)
 
 
+def _alone(source: int, target: int) -> tuple[int, int]:
+    """Keep the two pipes and nothing else of the parent's files: hostile cells write to all."""
+    source, target = os.dup(source), os.dup(target)
+    high = [fcntl.fcntl(each, fcntl.F_DUPFD, 100) for each in (source, target)]
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.closerange(3, 100)
+    for place, each in enumerate(high, start=3):
+        os.dup2(each, place)
+    os.closerange(5, 4096)
+    return 3, 4
+
+
 def _child(source: int, target: int, shell: Any, raw: Any) -> None:
     """The child's life; it never returns."""
 
@@ -139,6 +154,7 @@ def _child(source: int, target: int, shell: Any, raw: Any) -> None:
 
     try:
         os.setpgid(0, 0)
+        source, target = _alone(source, target)
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         for number in (signal.SIGALRM, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.grading.lessons.kernel_runs import blank_source, changed_source, failures, job
 from tito.course import Lesson, find_course
-from tito.grading.mutants import read_mutants, read_variants
+from tito.grading.mutants import Change, read_mutants, read_variants
 from tito.lessons import notebook as nb
 from tito.lessons.build import lesson_notebook
 from tito.lessons.rules import read_lesson
@@ -25,7 +25,7 @@ def test_every_notebook_of_the_contract_loses_the_same_tests(lesson: Lesson) -> 
     cells = notebook["cells"]
     mutants = read_mutants(text.parent / "mutants.toml", notebook)
     variants = read_variants(text.parent / "variants.toml", notebook)
-    changes = {"reference": None}
+    changes: dict[str, Change | None] = {"reference": None}
     changes |= {f"mutant {each.name}": each for each in mutants}
     changes |= {f"variant {each.name}": each for each in variants}
     jobs = [job("blank", notebook, map(blank_source, cells))]

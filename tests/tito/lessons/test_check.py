@@ -155,6 +155,21 @@ def test_measuring_cells_run_only_when_asked(given: Course, tmp_path: Path) -> N
     assert mark.exists()
 
 
+def test_a_failed_part_fails_its_task(given: Course, tmp_path: Path) -> None:
+    def in_parts(notebook: nb.Notebook) -> None:
+        for cell in notebook["cells"]:
+            if nb.grade_id(cell) == "test_middle":
+                cell["source"] = (
+                    "from tito.testing import part\n"
+                    'with part(1, "the middle of three"):\n    assert middle([3, 1, 2]) == 2\n'
+                    'with part(1, "what cannot be"):\n    assert middle([3, 1, 2]) == 7\n'
+                )
+
+    reports = checked(given, tmp_path, HONEST, in_parts)
+    assert reports["middle"].state == FAILED
+    assert "what cannot be" in str(reports["middle"])
+
+
 def test_an_edited_test_is_told(given: Course, tmp_path: Path) -> None:
     def soften(notebook: nb.Notebook) -> None:
         cell = next(c for c in notebook["cells"] if nb.grade_id(c) == "test_pairs")

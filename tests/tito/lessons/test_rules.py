@@ -231,6 +231,15 @@ CASES = {
         (COUNTER, "make = lambda: PairCounter(4)\ncounter = testing.inside(make)"),
         "`inside` is given 'make' of an unlocked cell",
     ),
+    "a speed compared with a lambda": (
+        (COUNTER, f"{COUNTER}\nspeedup(PairCounter, lambda size: size, lambda rng: (4,), 2)"),
+        "`speedup` is given a lambda",
+    ),
+    "a speed compared with a test's function": (
+        (COUNTER, f"def slow(size):\n    return size\n\n\n{COUNTER}\n"
+         "speedup(PairCounter, baseline=slow, make_input=lambda rng: (4,), at_least=2)"),
+        "`speedup` is given 'slow' of an unlocked cell",
+    ),
     "inside with a free cell's function": (
         ("measured = sum(range(1000))", "measured = 1\n\n\ndef make():\n    return PairCounter(4)",
          COUNTER, "counter = inside(make)"),
@@ -264,6 +273,9 @@ ALLOWED = {
     "inside with the student's function": ("counter = inside(PairCounter, 4)",),
     "inside with an object": ("work = [PairCounter(4)]\ncounter = inside(work.pop)",),
     "inside with a function of a package": (f"{COUNTER}\nassert inside(np.add, 1, 2) == 3",),
+    "a speed compared with a locked function": (
+        f"{COUNTER}\nspeedup(PairCounter, held, lambda rng: (4,), 2)",
+    ),
     "a function for the judge alone": (
         "def near(a, b):\n    return abs(a - b) < 1\n\n\ncounter = PairCounter(4)\n"
         "assert near(counter.total, 6)",

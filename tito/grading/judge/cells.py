@@ -114,8 +114,7 @@ def _plan(described: tuple[tuple[str, str, Place, str, float], ...]) -> Plan:
     remote: set[str] = set()
     imports: list[ast.stmt] = []
     for key, label, place, source, points in described:
-        tree, text = _parsed(source, label, place)
-        code = compile(tree, f"<cell {label}>", "exec") if place is not Place.STUDENT else None
+        tree, text, code = _parsed(source, label, place)
         cells[key] = JudgedCell(label, place, text, code, tuple(names_bound_by(tree)), points)
         if place is Place.STUDENT and not key.startswith("id "):
             remote.update(names_bound_by(tree, imports=False))
@@ -139,13 +138,15 @@ def _points(cell: nb.Cell) -> float:
     return float(points) if isinstance(points, (int, float)) else 0.0
 
 
-def _parsed(source: str, label: str, place: Place) -> tuple[ast.Module, str]:
-    text = without_magics(source)
+def _parsed(source: str, label: str, place: Place) -> tuple[ast.Module, str, CodeType | None]:
+    """A cell's tree, its text as the judge reads it, and its code when the judge runs it."""
+    text, file = without_magics(source), f"<cell {label}>"
     try:
-        return ast.parse(text, f"<cell {label}>"), text
+        tree = ast.parse(text, file)
+        return tree, text, None if place is Place.STUDENT else compile(tree, file, "exec")
     except SyntaxError as error:
         if place is Place.STUDENT and label.startswith("number "):
-            return ast.parse(""), text  # only the sandbox runs it, where IPython reads it
+            return ast.parse(""), text, None  # only the sandbox runs it, where IPython reads it
         raise CourseError(
             f"Line {error.lineno} of the cell {label} is no Python: {error.msg}.",
             "The judge runs this cell outside IPython: use plain Python in it.",

@@ -71,10 +71,18 @@ def run_code(code: CodeType, names: Names, printed: Printed, deadline: float) ->
         try:
             with alarm(deadline), warnings.catch_warnings():
                 warnings.simplefilter("default")
+                warnings.showwarning = _show_warning
                 exec(code, names)
         except (Exception, CellEndedError) as raised:
             error = raised
     return Ran(error, printed.taken())
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], *place: object, **others: object
+) -> None:
+    """Print a warning in one line; where in the judge it arose tells nobody anything."""
+    sys.stderr.write(f"{category.__name__}: {message}\n")
 
 
 class _Main:

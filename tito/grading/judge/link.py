@@ -27,6 +27,7 @@ from tito.grading.sandbox.errors import DeadlineError, ProtocolError, SandboxEnd
 
 _HEADER = struct.Struct("<cQI")
 _GRACE_S = 2.0
+_MOST_ERRORS = 10_000  # of the judge's that can come back as themselves
 _NEVER_AGAIN = (StopIteration, StopAsyncIteration)
 
 ENDED = "ended the student's process"
@@ -93,6 +94,7 @@ class Link:
         self._test = 0
         self._in_test = False
         self._questions = 0
+        self._errors = 0
         self._received_bytes = 0
 
     # ---- what the judge does with it ------------------------------------------------------------
@@ -247,6 +249,8 @@ class Link:
         if printed:
             self._printed(printed)
         if work is not None:
+            if not self._counters:
+                raise ProtocolError("counted work that nobody asked for")
             for counter in self._counters:
                 add_claim(counter, work)
         self._twins.take(changes)
@@ -276,7 +280,10 @@ class Link:
         except ProtocolError:
             raise
         except Exception as raised:
-            kept = None if isinstance(raised, _NEVER_AGAIN) else self._own.number(raised)
+            kept = None
+            if self._errors < _MOST_ERRORS and not isinstance(raised, _NEVER_AGAIN):
+                self._errors += 1
+                kept = self._own.number(raised)
             name, said = described(raised)
             error = (name, said, kept)
         finally:

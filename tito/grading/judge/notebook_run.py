@@ -187,7 +187,7 @@ class NotebookRun:
         except CellEndedError as lost:
             verdict.status, verdict.message = DIED, str(lost)
         except Exception as error:  # its own process could not say how the cell ended
-            verdict.message = f"{type(error).__name__}: {error}"[:300]
+            verdict.message = _short(error)
             outputs.add("error", error_content(error, {}, []))
         else:
             claimed = reply if type(reply) is dict else {}
@@ -206,7 +206,7 @@ class NotebookRun:
         if not outputs.has_error:
             content = {"ename": name, "evalue": value, "traceback": [f"{name}: {value}"]}
             outputs.show({"msg_type": "error", "content": content})
-        return f"{name}: {value}"[:300].encode("utf-8", "replace").decode()
+        return clean(f"{name}: {value}")[:300]
 
     def _bound_anew(self, judged: JudgedCell | None) -> None:
         """A student's cell has run: what it binds is the student's again, also after a test."""
@@ -225,17 +225,18 @@ class NotebookRun:
             with hooked(JudgeHooks(self._link, no_speed)):
                 ran = run_code(judged.code, self._names, self._printed, deadline)
             if ran.error is not None:
-                name = type(ran.error).__name__
                 self.problems.append(
                     f"The given cell {judged.label} failed in the judge, so tests lack what it "
-                    f"binds: {name}: {ran.error}"[:1_000]
+                    f"binds: {_short(ran.error)}"
                 )
         own = self._names.bound_by_given(judged.binds)
         if self._link.lost is None:
             try:
                 self._link.ask("keep", tuple(own))
             except (CellEndedError, Exception) as error:
-                self.problems.append(f"The names of {judged.label} could not be kept: {error}")
+                self.problems.append(
+                    f"The names of {judged.label} could not be kept: {_short(error)}"
+                )
 
     def _run_test(self, judged: JudgedCell, outputs: CellOutputs, seconds: float) -> CellVerdict:
         assert judged.code is not None
@@ -264,10 +265,10 @@ class NotebookRun:
         elif link.lost is not None:
             verdict.status, verdict.message = DIED, link.lost
         elif error is not None:
-            verdict.message = f"{type(error).__name__}: {error}"[:300]
+            verdict.message = _short(error)
         elif parts.failures:
             verdict.points = judged.points * parts.share
-            verdict.message = "; ".join(parts.failures)[:300]
+            verdict.message = clean("; ".join(parts.failures))[:300]
         else:
             verdict.status, verdict.points = PASSED, judged.points
         return verdict
@@ -284,6 +285,11 @@ class NotebookRun:
         cell = self._cells[index]
         points = 0.0 if nb.is_test(cell) else None
         self.verdicts[index] = CellVerdict(label(cell, index), NOT_RUN, why, points=points)
+
+
+def _short(error: BaseException) -> str:
+    """An error as the one line of a verdict."""
+    return clean(f"{type(error).__name__}: {error}")[:300]
 
 
 def _about_parts(parts: Parts, earned: float, points: float) -> str:
