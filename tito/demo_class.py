@@ -16,8 +16,8 @@ from rich.table import Table
 
 from tito.course import Course, CourseError, Lesson
 from tito.grading.class_folders import CLASS_VARIABLE, ClassFolders, own_gradebook
-from tito.grading.confinement import Isolation
 from tito.grading.mutants import read_mutants
+from tito.grading.sandbox.levels import Level
 from tito.lessons import notebook as nb
 from tito.lessons.atomic import write_atomically
 from tito.lessons.nbgrader_settings import BEGIN_SOLUTION, END_SOLUTION
@@ -58,7 +58,7 @@ class DemoStudent:
 def run_demo(
     course: Course,
     lesson: Lesson,
-    level: Isolation,
+    level: Level,
     timeout_s: float,
     console: Console,
     orders: Path = ORDERS,
@@ -228,14 +228,14 @@ def _mark_by_hand(folders: ClassFolders, lesson: Lesson, students: list[DemoStud
     """Give the written answers their marks and comments, and the students their feedback."""
     from tito.grading import gradebook
 
-    for student in students:
-        with gradebook.opened(folders) as book:
+    marked = [student for student in students if student.marks]
+    with gradebook.opened(folders) as book:
+        for student in marked:
             for mark in student.marks:
                 gradebook.give_mark(
                     book, lesson, student.name, mark.question, mark.points, mark.comment
                 )
-        if student.marks:
-            gradebook.make_feedback(folders, lesson, student.name)
+    gradebook.make_feedback(folders, lesson, [student.name for student in marked])
 
 
 def differences(students: list[DemoStudent], found: dict[str, Any]) -> Table | None:

@@ -10,19 +10,19 @@ import pytest
 
 from tests.grading.small_course import LESSON, built_course, class_of
 from tito.course import Course, Layout
-from tito.grading.confinement import why_not_bubblewrap
 from tito.grading.gradebook import register
+from tito.grading.sandbox.levels import Level, why_not
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("sandbox") is None:
         return
-    why = why_not_bubblewrap()
+    why = why_not(Level.NAMESPACES)
     if why is None:
         return
     if os.environ.get("CI") == "true":
-        pytest.fail(f"bubblewrap must work in CI, and does not: {why}")
-    pytest.skip(f"no bubblewrap: {why}")
+        pytest.fail(f"namespaces must work in CI, and do not: {why}")
+    pytest.skip(f"no namespaces: {why}")
 
 
 @pytest.fixture(scope="session")

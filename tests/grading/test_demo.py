@@ -12,15 +12,15 @@ from tests.grading.small_course import FILES, LESSON, hand_in
 from tito.course import Course, CourseError
 from tito.demo_class import FOLDER, DemoClass, differences, run_demo
 from tito.grading.class_folders import ClassFolders, own_gradebook
-from tito.grading.confinement import Isolation
 from tito.grading.gradebook import Marks
+from tito.grading.sandbox.levels import Level
 
 ORDERS = FILES / "demo_marks.toml"
 
 
 def demo(course: Course, orders: Path = ORDERS) -> tuple[bool, str]:
     console = Console(file=io.StringIO(), width=120)
-    right = run_demo(course, LESSON, Isolation.PROCESS, 2.0, console, orders)
+    right = run_demo(course, LESSON, Level.PROCESS, 2.0, console, orders)
     return right, console.file.getvalue()  # type: ignore[attr-defined]
 
 

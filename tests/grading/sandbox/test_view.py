@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.grading.sandbox.cells import AGENT, said
+from tests.grading.sandbox.conftest import SMALL
 from tito.grading.inside.reading import ReadablePaths
 from tito.grading.sandbox import view
+from tito.grading.sandbox import zygote as zygote_module
 from tito.grading.sandbox.levels import Level
 from tito.grading.sandbox.zygote import Zygote
 
@@ -37,11 +43,6 @@ def test_a_hidden_copy_cannot_be_read(
     walls: None, given: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stands for a wheel in site-packages: a copy of the answers beside other packages."""
-    import tempfile
-
-    from tests.grading.sandbox.cells import AGENT, said
-    from tests.grading.sandbox.conftest import SMALL
-
     with tempfile.TemporaryDirectory() as folder:
         packages = Path(folder) / "site-packages"
         (packages / "tinytorch").mkdir(parents=True)
@@ -61,8 +62,6 @@ def test_landlock_reads_around_what_is_hidden(tmp_path: Path) -> None:
     for name in ("a/hidden/x", "a/b/y", "c/z"):
         (tmp_path / name).mkdir(parents=True)
     settings = {"folders": [str(tmp_path)], "hidden": [str(tmp_path / "a" / "hidden")]}
-    import os
-
     paths = ReadablePaths(settings)
     names = {os.readlink(f"/proc/self/fd/{each}") for each in paths.readable}
     listed = {os.readlink(f"/proc/self/fd/{each}") for each in paths.listable}
@@ -76,3 +75,26 @@ def test_a_course_that_every_program_reads_is_told(monkeypatch: pytest.MonkeyPat
     assert view.course_in_view() is None
     monkeypatch.setattr(view, "_SYSTEM", (str(view._COURSE.parent),))
     assert view.course_in_view() == str(view._COURSE.parent)
+
+
+def test_an_older_linux_locks_mount_by_mount(
+    walls: None, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Linux 5.12 there is no call that locks a whole tree."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        inside = Path(folder) / "inside"
+        shutil.copytree(view.INSIDE, inside)
+        linux = inside / "linux.py"
+        source = linux.read_text(encoding="utf-8")
+        assert "_MOUNT_SETATTR = 442" in source
+        linux.write_text(source.replace("_MOUNT_SETATTR = 442", "_MOUNT_SETATTR = 9999"))
+        for module in (view, zygote_module):
+            monkeypatch.setattr(module, "INSIDE", inside)
+        with Zygote(given, Level.NAMESPACES, SMALL, AGENT) as zygote, zygote.spawn() as sandbox:
+            for place in ("/usr/x", str(given / "x"), f"{sys.prefix}/x"):
+                assert "Error" in said(sandbox, f"open({place!r}, 'w')")
+            table = said(sandbox, "print(open('/proc/self/mounts').read())").splitlines()
+            shown = [line.split() for line in table if line.split()[1] == str(given)]
+            assert shown
+            assert all("ro" in line[3].split(",") for line in shown)

@@ -113,6 +113,8 @@ def test_it_ends_with_its_parent(walls: None, given: Path, level: Level) -> None
     mine = f"tito-{parent.pid}-*"
     folders = [Path(each.folder) for each in cgroups.hierarchies()]
     assert soon(lambda: not [leaf for folder in folders for leaf in folder.glob(mine)])
+    homes = f"tito-sandboxes-{parent.pid}-*"
+    assert soon(lambda: not list(Path(tempfile.gettempdir()).glob(homes)))
 
 
 def test_sandboxes_end_with_a_killed_zygote(walls: None, given: Path) -> None:

@@ -23,12 +23,32 @@ class Confinement:
         limits: The fields of `tito.grading.sandbox.limits.Limits`.
         shown: For namespaces: the view's folders.
         readable: For Landlock: what may be read.
+        system_calls: The filter's program; None for none.
     """
 
     level: str
     limits: dict[str, Any]
     shown: list[str]
     readable: ReadablePaths | None
+    system_calls: bytes | None
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Confinement:
+        """Prepare all that a child need not do by itself.
+
+        Args:
+            settings: The zygote's.
+        """
+        level, view = settings["level"], settings["view"]
+        alone = level == "namespaces"
+        own_user = alone or settings["users"] is not None
+        return cls(
+            level=level,
+            limits=settings["limits"],
+            shown=view["folders"],
+            readable=ReadablePaths(view) if level == "landlock" else None,
+            system_calls=None if level == "process" else seccomp.program(alone, own_user),
+        )
 
     def apply(self, place: Place, keep: list[int]) -> int:
         """Put this process behind walls, for good.
@@ -53,9 +73,8 @@ class Confinement:
         if ruleset is not None:
             ruleset.enforce()
         _only_descriptors([*keep, captured])
-        if self.level != "process" and seccomp.supported():
-            alone = self.level == "namespaces"
-            linux.set_filter(seccomp.program(alone, own_user=alone or place.user is not None))
+        if self.system_calls is not None:
+            linux.set_filter(self.system_calls)
         return captured
 
     def _ruleset(self, home: str) -> landlock.Ruleset | None:

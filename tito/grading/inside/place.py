@@ -51,6 +51,10 @@ class Place:
         self._remove_folder()
 
     def _remove_folder(self) -> None:
-        """Remove it; `rm` goes down hostile depths where Python's own way would recurse."""
         if self._folder is not None:
-            subprocess.run(["rm", "-rf", "--", self._folder], check=False, capture_output=True)
+            remove_tree(self._folder)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder; `rm` goes down hostile depths where Python's own way would recurse."""
+    subprocess.run(["rm", "-rf", "--", folder], check=False, capture_output=True)

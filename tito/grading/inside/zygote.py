@@ -23,8 +23,7 @@ from . import linux, walls
 from .child import run_child
 from .confine import Confinement
 from .offspring import Offspring, tell
-from .place import Place
-from .reading import ReadablePaths
+from .place import Place, remove_tree
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -78,9 +77,7 @@ class Zygote:
             preload = importlib.import_module("inside.preload")  # not before the path is set
             self._shell = preload.everything(settings["limits"]["printed"])
         self._agent = importlib.import_module(settings["agent"])
-        readable = ReadablePaths(settings["view"]) if settings["level"] == "landlock" else None
-        shown = settings["view"]["folders"]
-        self._confinement = Confinement(settings["level"], settings["limits"], shown, readable)
+        self._confinement = Confinement.of(settings)
 
     def serve(self) -> None:
         """Answer requests until the grader closes the socket; then end every child."""
@@ -102,7 +99,7 @@ class Zygote:
                 poller.unregister(self._requests)
                 self._end_all()
         if self._settings["homes"]:
-            os.rmdir(self._settings["homes"])
+            remove_tree(self._settings["homes"])
 
     def _accept(self, poller: select.poll) -> bool:
         """Start a child for a request; whether there may be more of them."""

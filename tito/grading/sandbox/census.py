@@ -37,3 +37,34 @@ def members(first: int) -> set[int]:
         found |= more
         grown = bool(more)
     return found - dead
+
+
+def offspring(first: int) -> set[int]:
+    """The living processes below one, and itself: quicker, and blind to those given away.
+
+    Args:
+        first: A process whose list is its own, so that no descendant has another parent.
+    """
+    found: set[int] = set()
+    asked = [first]
+    while asked:
+        pid = asked.pop()
+        if pid in found or not _lives(pid):
+            continue
+        found.add(pid)
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as stream:
+                    asked += [int(word) for word in stream.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            if _lives(pid):  # this Linux does not list children
+                return members(first)
+    return found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from types import TracebackType
 
-from tito.grading.sandbox.census import members
+from tito.grading.sandbox.census import members, offspring
 from tito.grading.sandbox.errors import DeadlineError, ProtocolError, SandboxEndedError
 from tito.grading.sandbox.fate import told
 from tito.grading.sandbox.levels import Level
@@ -217,7 +217,9 @@ class Sandbox:
         return self._usage is None and not select.select([self._process], [], [], 0)[0]
 
     def _members(self) -> set[int]:
-        return members(self.pid) if self._usage is None else set()
+        if self._usage is not None:
+            return set()
+        return (offspring if self.level is Level.NAMESPACES else members)(self.pid)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._usage is None:
