@@ -1,4 +1,4 @@
-"""`tito demo`: a class of five made-up students, graded as a real one, whose right marks are known.
+"""`tito demo`: a class of six made-up students, graded as a real one, whose right marks are known.
 
 It lives in demo/, a class of its own with its own gradebook, and touches no other.
 """
@@ -6,6 +6,7 @@ It lives in demo/, a class of its own with its own gradebook, and touches no oth
 from __future__ import annotations
 
 import shutil
+import textwrap
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from rich.table import Table
 
 from tito.course import Course, CourseError, Lesson
 from tito.grading.class_folders import CLASS_VARIABLE, ClassFolders, own_gradebook
+from tito.grading.contract_attacks import tricks
+from tito.grading.judge.names import bound_names
 from tito.grading.mutants import read_mutants
 from tito.grading.sandbox.levels import Level
 from tito.lessons import notebook as nb
@@ -26,6 +29,7 @@ from tito.lessons.roles import Role, region_texts, task_of, visible_text
 FOLDER = "demo"
 ORDERS = Path(__file__).parent / "grading" / "demo_marks.toml"
 _MARKER = ".made-by-tito-demo"
+_FORGERS = ("anything", "patched_tests", "hooked_shell", "callers_values")
 _ENDLESS = "while True:\n    pass"
 
 
@@ -115,6 +119,7 @@ class DemoClass:
                     f"{course.relative(path)} is missing.",
                     f"Run `tito build {lesson.number}` and `tito release {lesson.number}`.",
                 )
+        self._lesson = lesson
         self._source = nb.read_notebook(course.source(lesson))
         self._release = course.release(lesson)
         self._orders = _orders(lesson, orders)
@@ -142,7 +147,19 @@ class DemoClass:
             self._student("partial", first_half, {}, solved),
             self._wrong(set(tasks)),
             self._endless(set(tasks)),
+            self._forger(),
         ]
+
+    def _forger(self) -> DemoStudent:
+        """Solves nothing, and below each stub tries the tricks that other graders fall to."""
+        names = sorted(bound_names(self._source))
+        known = tricks(names, self._lesson.name)
+        lines = "\n\n".join(_shielded(each.source) for each in known if each.name in _FORGERS)
+        notebook = nb.read_notebook(self._release)
+        for cell in notebook["cells"]:
+            if nb.is_solution(cell) and cell["cell_type"] == "code":
+                cell["source"] = f"{cell['source']}\n\n{lines}"
+        return DemoStudent("forger", notebook, 0.0)
 
     def _wrong(self, tasks: set[str]) -> DemoStudent:
         mutant = self._mutants.get(self._orders["wrong"])
@@ -193,6 +210,11 @@ def _orders(lesson: Lesson, path: Path) -> dict[str, Any]:
             f"Describe it under [{lesson.folder}] in tito/grading/{path.name}.",
         )
     return dict(orders[lesson.folder])
+
+
+def _shielded(source: str) -> str:
+    """Lines whose failure does not keep the next ones from being tried."""
+    return f"try:\n{textwrap.indent(source, '    ')}\nexcept Exception:\n    ..."
 
 
 def _solved(source: str) -> str:

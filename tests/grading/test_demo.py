@@ -13,14 +13,15 @@ from tito.course import Course, CourseError
 from tito.demo_class import FOLDER, DemoClass, differences, run_demo
 from tito.grading.class_folders import ClassFolders, own_gradebook
 from tito.grading.gradebook import Marks
-from tito.grading.sandbox.levels import Level
+from tito.grading.sandbox.levels import choose
 
 ORDERS = FILES / "demo_marks.toml"
 
 
 def demo(course: Course, orders: Path = ORDERS) -> tuple[bool, str]:
     console = Console(file=io.StringIO(), width=120)
-    right = run_demo(course, LESSON, Level.PROCESS, 2.0, console, orders)
+    level, _ = choose(None, own_work=True)
+    right = run_demo(course, LESSON, level, 2.0, console, orders)
     return right, console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -32,6 +33,7 @@ def test_the_class_has_the_marks_it_must_have(course: Course) -> None:
         "partial": (35, 2),
         "wrong": (75, 0),
         "endless": (60, 0),
+        "forger": (0, 0),
     }
 
 
@@ -41,7 +43,7 @@ def test_the_demo_from_end_to_end(course: Course) -> None:
     book = (course.root / "gradebook" / "gradebook.db").read_bytes()
     right, said = demo(course)
     assert right, said
-    assert "All 5 students have the expected marks." in said
+    assert "All 6 students have the expected marks." in said
     assert "endless: cell `pairs__ordered` stopped after 2 s" in said
     assert "100 / 100" in said
     root = course.root / FOLDER
