@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import stat
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -21,17 +21,26 @@ from tests.grading.small_course import (
 )
 from tito.course import Course, CourseError, Layout
 from tito.grading import gradebook
-from tito.grading.batch import Batch, GradeOptions, grade_batch
+from tito.grading.batch import Batch, GradeOptions, Tally, grade_batch
 from tito.grading.class_folders import ClassFolders
-from tito.grading.confinement import Isolation
 from tito.grading.record import read_record
+from tito.grading.sandbox.levels import Level
 from tito.grading.table import Row, read_rows
 from tito.lessons import notebook as nb
 
 pytestmark = pytest.mark.sandbox
 
-OPTIONS = GradeOptions(Isolation.BUBBLEWRAP, cell_s=4.0)
-QUICK = GradeOptions(Isolation.PROCESS, cell_s=20.0)
+OPTIONS = GradeOptions(Level.NAMESPACES, cell_s=4.0)
+QUICK = GradeOptions(Level.PROCESS, cell_s=20.0)
+UNREADABLE = {
+    "not_json": "not JSON",
+    "not_text": "not UTF-8 text",
+    "absent": "was not handed in",
+    "linked": "is a link",
+    "folder": "is a folder",
+    "file": "is no folder",
+    "huge": "has 500 MB",
+}
 
 
 @dataclass
@@ -61,6 +70,7 @@ def submissions() -> dict[str, nb.Notebook | bytes]:
     return {
         "right": student_notebook(),
         "not_json": b"{",
+        "not_text": b"\xff\xfe{}",
         "mangled": mangled,
         "skipping": skipping,
         "printing": changed("pairs__ordered", "print('x' * 100_000_000)"),
@@ -81,13 +91,19 @@ def graded(built: Course, tmp_path_factory: pytest.TempPathFactory) -> Graded:
     link = folders.submitted("linked", LESSON)
     link.parent.mkdir(parents=True)
     link.symlink_to(folders.submitted("right", LESSON))
+    folders.submitted("folder", LESSON).mkdir(parents=True)
+    (folders.root / "submitted" / "file").mkdir()
+    (folders.root / "submitted" / "file" / LESSON.folder).write_bytes(b"")
+    huge = hand_in(folders, "huge", b"")
+    with huge.open("wb") as file:
+        file.truncate(500_000_000)
     batch = grade_batch(folders, LESSON, None, OPTIONS)
     rows = read_rows(folders, LESSON, batch.problems)
     return Graded(folders, batch, {row.student: row for row in rows})
 
 
 def test_one_bad_submission_never_stops_the_batch(graded: Graded) -> None:
-    assert sorted(graded.batch.graded) == sorted([*submissions(), "absent", "linked"])
+    assert sorted(graded.batch.graded) == sorted({*submissions(), *UNREADABLE})
     assert list(graded.batch.problems) == ["odd*name"]
     assert "nbgrader cannot handle" in graded.notes("odd*name")
 
@@ -103,13 +119,12 @@ def test_honest_work_gets_its_points(graded: Graded) -> None:
     assert graded.rows["right"].notes == []
 
 
-@pytest.mark.parametrize("student", ["not_json", "absent", "linked"])
+@pytest.mark.parametrize("student", UNREADABLE)
 def test_what_cannot_be_read_earns_nothing_and_says_why(graded: Graded, student: str) -> None:
     assert graded.total(student) == 0
-    reasons = {"not_json": "not JSON", "absent": "was not handed in", "linked": "is a link"}
-    assert reasons[student] in graded.notes(student)
+    assert UNREADABLE[student] in graded.notes(student)
     page = graded.folders.feedback(student, LESSON).read_text(encoding="utf-8")
-    assert reasons[student] in page
+    assert UNREADABLE[student] in page
 
 
 def test_lost_and_copied_cells_are_reported_and_cost_what_they_held(graded: Graded) -> None:
@@ -129,7 +144,7 @@ def test_what_a_cell_does_costs_only_its_own_tests(graded: Graded) -> None:
     for student in ("printing", "endless", "killer"):
         assert graded.total(student) == 60
     assert graded.notes("endless") == "cell `pairs__ordered` stopped after 4 s"
-    assert graded.notes("killer") == "cell `pairs__ordered` ended the kernel's process"
+    assert graded.notes("killer") == "cell `pairs__ordered` ended the student's process"
     assert graded.folders.autograded("printing", LESSON).stat().st_size < 300_000
 
 
@@ -144,9 +159,9 @@ def test_feedback_says_what_hidden_tests_found_and_does_not_show_them(graded: Gr
 
 def test_every_mark_shows_its_isolation(graded: Graded) -> None:
     for student in graded.batch.graded:
-        assert graded.rows[student].isolation == "bubblewrap"
+        assert graded.rows[student].isolation == "namespaces"
         page = graded.folders.feedback(student, LESSON).read_text(encoding="utf-8")
-        assert "isolation: bubblewrap" in page
+        assert "isolation: namespaces" in page
         record = read_record(graded.folders.autograded(student, LESSON))
         assert record is not None
         assert record.complete
@@ -168,10 +183,7 @@ def total(folders: ClassFolders, student: str) -> float:
 
 def mark(folders: ClassFolders, student: str, cell: str, points: float) -> None:
     with gradebook.opened(folders) as book:
-        grade = book.find_grade(cell, LESSON.name, LESSON.folder, student)
-        grade.manual_score = points
-        grade.needs_manual_grade = False
-        book.db.commit()
+        gradebook.give_mark(book, LESSON, student, cell, points, "by hand")
 
 
 def test_a_persons_marks_last_as_long_as_the_work_they_are_for(course: Course) -> None:
@@ -182,7 +194,7 @@ def test_a_persons_marks_last_as_long_as_the_work_they_are_for(course: Course) -
     mark(folders, "ada", "question_why", 7)
     mark(folders, "ada", "test_pairs", 24)
     assert total(folders, "ada") == 96
-    again = GradeOptions(Isolation.PROCESS, again=True)
+    again = replace(QUICK, again=True)
     assert grade_batch(folders, LESSON, None, again).graded == ["ada"]
     assert total(folders, "ada") == 96
     # only code changed: the answer is word for word the same, so its mark stays for a second look
@@ -210,10 +222,10 @@ def test_marks_that_cannot_be_written_are_a_problem_of_that_student(
         hand_in(folders, student, student_notebook())
     store = gradebook.store
 
-    def full(where: ClassFolders, lesson: object, student: str, ran: Path) -> None:
+    def full(where: ClassFolders, lesson: object, student: str, *about: Any) -> None:
         if student == "ada":
-            raise CourseError("nbgrader could not store: No space left on device", "")
-        store(where, LESSON, student, ran)
+            raise CourseError("could not write: No space left on device", "")
+        store(where, LESSON, student, *about)
 
     monkeypatch.setattr(gradebook, "store", full)
     batch = grade_batch(folders, LESSON, None, QUICK)
@@ -233,10 +245,10 @@ def test_a_half_written_grading_is_done_again(course: Course) -> None:
     hand_in(folders, "ada", student_notebook())
     refused: list[str] = []
 
-    def second(student: str, done: int, total: int) -> None:
+    def second(tally: Tally) -> None:
         with pytest.raises(CourseError, match="being graded already"):
             grade_batch(folders, LESSON, None, QUICK)
-        refused.append(student)
+        refused.append("refused")
 
     grade_batch(folders, LESSON, None, QUICK, second)
     assert refused

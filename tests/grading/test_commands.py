@@ -13,7 +13,7 @@ from tests.grading.small_course import hand_in, small_course, student_notebook
 from tito.course import Course, CourseError
 from tito.grading import commands
 from tito.grading.class_folders import CLASS_VARIABLE, GRADEBOOK_VARIABLE, find_class
-from tito.grading.confinement import Isolation
+from tito.grading.sandbox.levels import Level
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
 @pytest.mark.usefixtures("here")
 def test_lessons_that_are_unknown_or_not_here() -> None:
     with pytest.raises(CourseError, match="There is no lesson '99'"):
-        commands.grade("99", isolation=Isolation.PROCESS)
+        commands.grade("99", isolation=Level.PROCESS)
     with pytest.raises(CourseError, match="15 memoization is not here"):
         commands.contract("15")
 
@@ -37,13 +37,13 @@ def test_lessons_that_are_unknown_or_not_here() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_list_of_students_that_names_nobody() -> None:
     with pytest.raises(CourseError, match="names nobody"):
-        commands.grade("14", students=" , ", isolation=Isolation.PROCESS)
+        commands.grade("14", students=" , ", isolation=Level.PROCESS)
 
 
 @pytest.mark.usefixtures("here")
 def test_a_lesson_that_is_not_built() -> None:
     with pytest.raises(CourseError, match="is missing") as caught:
-        commands.grade("14", isolation=Isolation.PROCESS)
+        commands.grade("14", isolation=Level.PROCESS)
     assert "tito build 14" in caught.value.fix
 
 

@@ -11,6 +11,7 @@ from tito.course import Course, CourseError, Lesson, find_course
 
 CLASS_VARIABLE = "TINYTORCH_CLASS"
 GRADEBOOK_VARIABLE = "TINYTORCH_GRADEBOOK_URL"
+JOBS_VARIABLE = "TINYTORCH_JOBS_URL"
 COURSE_ID = "tinytorch_optimization"
 
 # nbgrader puts a student's name into globs and regular expressions
@@ -43,6 +44,11 @@ class ClassFolders:
         """The page with marks and comments that a student gets back."""
         return self.root / "feedback" / student / lesson.folder / f"{lesson.name}.html"
 
+    @property
+    def jobs_url(self) -> str:
+        """Where the jobs of grading are kept, unless somebody names another place."""
+        return f"sqlite:///{self.root / 'gradebook' / 'jobs.db'}"
+
     def students(self, lesson: Lesson) -> list[str]:
         """Everyone with a folder for a lesson in submitted/, sorted."""
         place = self.root / "submitted"
@@ -51,7 +57,7 @@ class ClassFolders:
         return sorted(
             folder.name
             for folder in place.iterdir()
-            if not folder.name.startswith(".") and (folder / lesson.folder).is_dir()
+            if not folder.name.startswith(".") and os.path.lexists(folder / lesson.folder)
         )
 
     def make(self) -> None:

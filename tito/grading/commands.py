@@ -2,58 +2,142 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from tito.course import Course, CourseError, Layout, Lesson, find_course
-from tito.grading.confinement import Isolation
+from tito.grading.class_folders import JOBS_VARIABLE
+from tito.grading.jobs.engine import EngineName
+from tito.grading.sandbox.levels import Level
 
-LessonName = Annotated[
-    str, typer.Argument(metavar="LESSON", help="Number or name, as 14 or profiling.")
+if TYPE_CHECKING:
+    from tito.grading.batch import GradeOptions
+
+INTERRUPTED = 130
+
+
+LessonOrAll = Annotated[
+    str | None,
+    typer.Argument(metavar="LESSON", help="Number or name; every lesson handed in when left out."),
+]
+Students = Annotated[
+    str | None, typer.Option(help="Only these, separated by commas.", metavar="A,B")
+]
+Again = Annotated[bool, typer.Option("--again", help="Also those whose marks are up to date.")]
+Feedback = Annotated[
+    bool, typer.Option("--feedback/--no-feedback", help="Make the students' pages.")
+]
+Walls = Annotated[
+    Level | None,
+    typer.Option(help="How submissions are kept in; the best that works.", show_default=False),
+]
+CellSeconds = Annotated[float, typer.Option(help="How long a cell may run.", min=1.0)]
+NotebookSeconds = Annotated[float, typer.Option(help="How long a notebook may run.", min=1.0)]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="How many run at once; one for each core.", min=1, show_default=False, metavar="N"
+    ),
+]
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="pool: processes of this machine. inline: in this process, for debugging. "
+        "dask: a cluster."
+    ),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(help="Run on the cluster of this scheduler.", metavar="tcp://HOST:PORT"),
+]
+JobsUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="The database of jobs; gradebook/jobs.db when left out. Machines of a cluster need "
+        "a PostgreSQL that they all reach.",
+        metavar="URL",
+        envvar=JOBS_VARIABLE,
+        show_default=False,
+    ),
 ]
 
 
 def grade(
-    lesson: LessonName,
-    students: Annotated[
-        str | None, typer.Option(help="Only these, separated by commas.", metavar="A,B")
-    ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds a cell may run.", min=1.0)] = 30.0,
-    deadline: Annotated[float, typer.Option(help="Seconds a notebook may run.", min=1.0)] = 600.0,
-    isolation: Annotated[
-        Isolation | None, typer.Option(help="How submissions are kept in.", show_default=False)
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Also those whose marks are up to date.")
-    ] = False,
+    lesson: LessonOrAll = None,
+    students: Students = None,
+    again: Again = False,
+    feedback: Feedback = True,
+    isolation: Walls = None,
+    cell_seconds: CellSeconds = 30.0,
+    notebook_seconds: NotebookSeconds = 600.0,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.POOL,
+    dask: Dask = None,
+    jobs_url: JobsUrl = None,
 ) -> None:
     """Grade what lies in submitted/NAME/NN_lesson/: marks, notebooks and feedback.
 
-    Exit code 0: everyone has marks. 1: somebody needs your attention. 130: you interrupted it.
+    You can stop it at any time, also with Ctrl-C: marks that are stored stay, and the same command
+    goes on where it stopped. Submissions whose marks are up to date are not run again.
 
-    Example: [bold]tito grade 14 --students ada,grace[/bold]
+    Exit code 0: everyone has marks. 1: somebody needs your attention. 2: it cannot grade; the
+    message says why. 130: you interrupted it.
+
+    Examples:
+
+    [bold]tito grade 14[/bold]  everyone who handed in lesson 14
+
+    [bold]tito grade 14 --students ada,grace --again[/bold]  these two, once more
+
+    [bold]tito grade 14 --students ada --engine inline[/bold]  with a breakpoint in a test
+
+    [bold]tito grade --dask tcp://10.0.0.5:8786 --jobs-url postgresql://db/jobs[/bold]  a cluster
     """
     from tito.grading.batch import GradeOptions
+
+    course = _checkout()
+    lessons = course.chosen(lesson)
+    names = None if students is None else _names(students)
+    level = _level(Console(), isolation)
+    name = EngineName.DASK if dask else engine
+    run = (again, jobs or 0, name, dask, jobs_url, feedback)
+    options = GradeOptions(level, cell_seconds, notebook_seconds, *run)
+    code = _grade_lessons(course, lessons, lesson is None, names, options)
+    if code:
+        raise typer.Exit(code)
+
+
+def _grade_lessons(
+    course: Course,
+    lessons: list[Lesson],
+    handed_in_only: bool,
+    students: list[str] | None,
+    options: GradeOptions,
+) -> int:
+    """Grade one lesson after the other; the worst exit code."""
     from tito.grading.class_folders import find_class
     from tito.grading.session import grade_and_show
 
-    course = _checkout()
-    chosen = _lesson(course, lesson)
-    console = Console()
-    options = GradeOptions(_level(console, isolation), timeout, deadline, again)
-    names = None if students is None else _names(students)
-    code = grade_and_show(find_class(course), chosen, names, options, console)
-    if code:
-        raise typer.Exit(code)
+    if not lessons:
+        raise CourseError("There is no lesson in modules/.", "Bring the lessons' texts back.")
+    folders, worst = find_class(course), 0
+    if handed_in_only:
+        lessons = [each for each in lessons if folders.students(each)] or lessons[:1]
+    for lesson in lessons:
+        code = grade_and_show(folders, lesson, students, options, Console())
+        worst = max(worst, code)
+        if code == INTERRUPTED:
+            break
+    return worst
 
 
 def demo(
     lesson: Annotated[str, typer.Argument(metavar="[LESSON]", help="Number or name.")] = "14",
     timeout: Annotated[float, typer.Option(help="Seconds a cell may run.", min=1.0)] = 10.0,
     isolation: Annotated[
-        Isolation | None, typer.Option(help="How submissions are kept in.", show_default=False)
+        Level | None, typer.Option(help="How submissions are kept in.", show_default=False)
     ] = None,
 ) -> None:
     """Grade a small made-up class in demo/, and check that its marks are the right ones.
@@ -89,8 +173,8 @@ def contract(
         raise typer.Exit(1)
 
 
-def _level(console: Console, wanted: Isolation | None, own_work: bool = False) -> Isolation:
-    from tito.grading.confinement import choose
+def _level(console: Console, wanted: Level | None, own_work: bool = False) -> Level:
+    from tito.grading.sandbox.levels import choose
 
     level, remark = choose(wanted, own_work)
     if remark:

@@ -1,87 +1,117 @@
-"""The process that runs one submission: `python -m tito.grading.worker JOB`.
+"""The process that grades submissions: `python -m tito.grading.worker --scope SCOPE`.
 
-It reads its job from a JSON file, tells on standard output how many cells are done, and leaves the
-notebook that ran, with its record. Whatever happens to it happens to no other submission.
+It claims jobs from the table that the environment variable TINYTORCH_JOBS_URL names, until none is
+left. With `--attached` it ends when its standard input is closed, so with whoever started it.
 """
 
 from __future__ import annotations
 
-import json
-import resource
-import signal
+import argparse
+import os
 import sys
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from types import FrameType
 
-from tito.grading import record
-from tito.grading.confinement import Isolation
-from tito.grading.execution import NotebookRun, RunSettings, finish, label
-from tito.grading.rebuild import rebuilt_submission
-from tito.grading.verdicts import NOT_RUN, CellVerdict
-from tito.lessons import notebook as nb
-from tito.lessons.atomic import write_atomically
+from tito.course import CourseError
+from tito.grading.class_folders import JOBS_VARIABLE
+from tito.grading.jobs.crew import Crew, load_while
+from tito.grading.jobs.workbench import WarmGround
 
-_OWN_MEMORY_BYTES = 4 << 30
+_SLOW_TO_LOAD = (
+    "sqlalchemy.dialects.sqlite",
+    "tinytorch",
+    "tito.grading.jobs.leases",
+    "tito.grading.jobs.loop",
+    "tito.testing",
+)
 
 
 @dataclass(frozen=True)
-class Job:
-    """One submission to run: files in and out, how, and the hash its marks will carry."""
+class Station:
+    """What a worker is told.
 
-    submission: str
-    source: str
-    given: str
-    ran: str
-    isolation: str
-    cell_s: float
-    notebook_s: float
-    content: str
+    Attributes:
+        url: The database of jobs.
+        scope: Which jobs to take.
+        folder: Where given trees lie.
+        stay: Whether to wait for more jobs when none is left.
+        lease_s: How long a claim lasts unless it is renewed.
+    """
 
-    def write(self, path: Path) -> None:
-        """Store the job for the worker."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-
-def run_job(job: Job) -> None:
-    """Rebuild the submission, run it, and write the notebook with its record."""
-    lesson = nb.read_notebook(Path(job.source))
-    made = rebuilt_submission(Path(job.submission), lesson)
-    settings = RunSettings(Isolation(job.isolation), job.cell_s, job.notebook_s)
-    run = NotebookRun(made.notebook, Path(job.given), settings, _tell)
-    verdicts = run.run() if made.readable else _nothing_ran(made.notebook)
-    kept = record.new_record(
-        job.isolation, job.content, made.notes, list(verdicts.values()), made.readable
-    )
-    record.attach(made.notebook, kept)
-    write_atomically(Path(job.ran), nb.to_bytes(made.notebook))
+    url: str
+    scope: str
+    folder: Path
+    stay: bool
+    lease_s: float
 
 
-def _nothing_ran(notebook: nb.Notebook) -> dict[int, CellVerdict]:
-    """Give every test its zero when a submission cannot be read."""
-    for index, cell in enumerate(notebook["cells"]):
-        if nb.is_test(cell):
-            why = "the submission could not be read"
-            finish(cell, CellVerdict(label(cell, index), NOT_RUN, why))
-    return {}
+def main(arguments: list[str]) -> int:
+    """Work as the command line says; returns the exit code."""
+    options = _parsed(arguments)
+    with tempfile.TemporaryDirectory(prefix="tito-") as own:
+        folder = options.folder or Path(own)
+        url = os.environ[JOBS_VARIABLE]
+        station = Station(url, options.scope, folder, options.stay, options.lease)
+        grounds: list[WarmGround] = []
+        if options.given:
+            load_while(
+                lambda: grounds.append(WarmGround(folder, options.given, options.isolation)), _load
+            )
+        else:
+            _load()
+        warm = grounds[0] if grounds else None
+        attached = sys.stdin.fileno() if options.attached else None
+        try:
+            return Crew(lambda: work(station, warm), options.workers, attached).run()
+        finally:
+            if warm is not None:
+                warm.zygote.close()
 
 
-def _tell(done: int, total: int) -> None:
-    print(json.dumps({"done": done, "total": total}), flush=True)
+def work(station: Station, warm: WarmGround | None) -> int:
+    """One worker's life; gives the exit code."""
+    from tito.grading.jobs.database import Database
+    from tito.grading.jobs.leases import Leases
+    from tito.grading.jobs.loop import Ending, Worker
+    from tito.grading.jobs.processes import worker_name
+    from tito.grading.jobs.workbench import Workbench
+
+    ending = Ending()
+    ending.heed()
+    database = Database(station.url)
+    leases = Leases(database, station.scope, worker_name(), station.lease_s)
+    bench = Workbench(leases, station.folder, warm)
+    try:
+        Worker(leases, bench, ending).run(station.stay)
+    finally:
+        bench.clear()
+        database.close()
+    return 0
 
 
-def _on_term(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(143)  # the kernel's `with` block ends it and removes its folder
+def _load() -> None:
+    """Import what every worker and every judge needs."""
+    for name in _SLOW_TO_LOAD:
+        import_module(name)
 
 
-def main(arguments: list[str]) -> None:
-    """Run the job named on the command line."""
-    signal.signal(signal.SIGTERM, _on_term)
-    if sys.platform == "linux":  # messages of a hostile kernel must not exhaust the machine
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (_OWN_MEMORY_BYTES, hard))
-    run_job(Job(**json.loads(Path(arguments[0]).read_text(encoding="utf-8"))))
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tito.grading.worker", description=__doc__)
+    parser.add_argument("--scope", required=True, help="which jobs to take")
+    parser.add_argument("--workers", type=int, default=1, help="how many at once")
+    parser.add_argument("--stay", action="store_true", help="wait for more when none is left")
+    parser.add_argument("--attached", action="store_true", help="end with standard input")
+    parser.add_argument("--folder", type=Path, help="where given trees lie")
+    parser.add_argument("--given", help="the hash of the tree to warm up at once")
+    parser.add_argument("--isolation", help="the level to warm it up for")
+    parser.add_argument("--lease", type=float, default=30.0, help="seconds, unless renewed")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except CourseError as problem:
+        sys.exit(f"{problem.message} {problem.fix}")
