@@ -1,223 +1,182 @@
-"""Marks in nbgrader's own gradebook: written through nbgrader, read for the table."""
+"""Marks in nbgrader's own gradebook, written and read without importing nbgrader.
+
+The tables are in `gradebook_schema`; the folder with the graded notebook changes together with the
+marks (`autograded_folder`).
+"""
 
 from __future__ import annotations
 
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
 
-from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
-from nbgrader.converters.base import NbGraderException
-from nbgrader.coursedir import CourseDirectory
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
-from traitlets.config import Config
+from sqlalchemy import Connection
 
 from tito.course import CourseError, Lesson
-from tito.grading import nbgrader_options
-from tito.grading.class_folders import COURSE_ID, ClassFolders
-from tito.lessons.roles import Role, task_of
+from tito.grading.autograded_folder import replaced
+from tito.grading.class_folders import ClassFolders
+from tito.grading.gradebook_file import Book, opened
+from tito.grading.gradebook_lesson import save_lesson
+from tito.grading.gradebook_marks import Marks, TaskMarks, give_mark, read_marks, submitted_row
+from tito.grading.gradebook_submission import (
+    AutomaticMarks,
+    Submission,
+    automatic_marks,
+    checksums,
+    find_notebook,
+    save_marks,
+    save_penalty,
+    save_submission,
+    total_score,
+)
+from tito.grading.hidden_tests import Shown
+from tito.grading.late_penalties import late_penalty
+from tito.grading.record import add_note, record_in, seal
+from tito.grading.submission_time import parsed_timestamp
+from tito.lessons import notebook as nb
 
+__all__ = [
+    "Book",
+    "Marks",
+    "TaskMarks",
+    "forget_automatic_marks",
+    "give_mark",
+    "make_feedback",
+    "opened",
+    "read_marks",
+    "register",
+    "store",
+]
 
-@dataclass
-class TaskMarks:
-    """A task's points, out of those its tests give."""
-
-    points: float = 0.0
-    most: float = 0.0
-
-
-@dataclass
-class Marks:
-    """One student's marks for one lesson.
-
-    `manual` is None while a written answer waits for a person.
-    """
-
-    auto: float = 0.0
-    auto_most: float = 0.0
-    manual: float | None = 0.0
-    manual_most: float = 0.0
-    total: float = 0.0
-    tasks: dict[str, TaskMarks] = field(default_factory=dict)
-
-
-@contextmanager
-def opened(folders: ClassFolders) -> Iterator[Any]:
-    """The class's gradebook, made when it does not exist.
-
-    Raises:
-        CourseError: The database cannot be opened, read or written.
-    """
-    folders.make()
-    nbgrader_options.find_alembic()
-    try:
-        with Gradebook(folders.gradebook_url, COURSE_ID) as book:
-            yield book
-    except SQLAlchemyError as error:
-        raise CourseError(
-            f"The gradebook {folders.gradebook_url} does not work: {error}.",
-            "Check that its folder can be written, the disk has room, and nobody else holds it.",
-        ) from error
+_TIMESTAMP = "timestamp.txt"
 
 
 def register(folders: ClassFolders, lesson: Lesson) -> None:
     """Tell the gradebook of a lesson's cells and points.
 
     Raises:
-        CourseError: nbgrader refused; it does so when cells were added or removed after the first
-            submission was graded.
+        CourseError: Cells were added or removed after the first submission was graded.
     """
-    with opened(folders), tempfile.TemporaryDirectory(prefix="tito-register-") as unused:
-        config = _config(folders, lesson)
-        config.CourseDirectory.release_directory = unused
-        config.GenerateAssignment.force = True
-        _run(GenerateAssignment, config, f"the notebook of lesson {lesson}")
+    notebook = nb.read_notebook(folders.course.source(lesson))
+    with opened(folders) as book, book.writing() as connection:
+        save_lesson(connection, lesson, notebook)
 
 
-def store(folders: ClassFolders, lesson: Lesson, student: str, ran: Path) -> None:
+def store(
+    folders: ClassFolders,
+    lesson: Lesson,
+    student: str,
+    graded: nb.Notebook,
+    timestamp: str | None,
+) -> None:
     """Put the marks of a run into the gradebook and its notebook into autograded/.
+
+    All marks change in one transaction, and the folder after it. Ended in between, the submission
+    counts as not graded (`read_record`), and storing it again mends that.
 
     Args:
         folders: The class.
         lesson: The lesson.
         student: The student.
-        ran: A folder laid out as submitted/, with the notebook that ran.
+        graded: The notebook that ran, with its record.
+        timestamp: The content of timestamp.txt; None when there is none.
 
     Raises:
-        CourseError: nbgrader could not store them.
+        CourseError: The gradebook or the disk refused; the earlier marks are whole.
     """
-    config = _config(folders, lesson)
-    config.CourseDirectory.student_id = student
-    config.CourseDirectory.submitted_directory = str(ran)
-    config.Autograde.force = True
-    config.Autograde.sanitize_preprocessors = nbgrader_options.SANITIZE_RUN
-    config.Autograde.autograde_preprocessors = nbgrader_options.AUTOGRADE_RUN
-    config.Autograde.pre_convert_hook = None
-    _run(Autograde, config, f"the marks of {student}")
+    handed_in = _moment(graded, timestamp)
+    seal(graded)
+    record = record_in(graded)
+    place = folders.autograded(student, lesson)
+    with opened(folders) as book:
+        with book.reading() as connection:
+            _, notebook = find_notebook(connection, lesson)
+            _enter_checksums(graded, checksums(connection, notebook))
+        marks = automatic_marks(graded, record.scores if record else {})
+        marks.kept = _answers_kept(folders, lesson, student, graded)
+        files = {place.name: nb.to_bytes(graded)}
+        if handed_in is not None and timestamp is not None:  # nbgrader stops at one that is no date
+            files[_TIMESTAMP] = timestamp.encode()
+        with replaced(place.parent, files), book.writing() as connection:
+            submission = save_submission(connection, lesson, student, handed_in)
+            save_marks(connection, submission, marks)
+            _penalize(connection, folders, student, submission)
 
 
-def make_feedback(folders: ClassFolders, lesson: Lesson, student: str) -> None:
-    """Write the page with marks and comments into feedback/.
-
-    Raises:
-        CourseError: nbgrader could not write it.
-    """
-    config = _config(folders, lesson)
-    config.CourseDirectory.student_id = student
-    config.GenerateFeedback.force = True
-    _run(GenerateFeedback, config, f"the feedback of {student}")
+def _penalize(
+    connection: Connection, folders: ClassFolders, student: str, submission: Submission
+) -> None:
+    score = total_score(connection, submission)
+    penalty = late_penalty(folders.course.root, student, score, submission.seconds_late)
+    save_penalty(connection, submission, penalty)
 
 
-def forget_manual_marks(book: Any, lesson: Lesson, student: str, answers_kept: set[str]) -> None:
-    """Drop marks that a person gave to an earlier submission.
+def forget_automatic_marks(folders: ClassFolders, lesson: Lesson, student: str) -> None:
+    """Take back all that grading found out by itself, until it has done so anew."""
+    with opened(folders) as book, book.writing() as connection:
+        handed_in = submitted_row(connection, lesson, student)
+        if handed_in is not None:
+            kept_by_hand = AutomaticMarks(kept=None)
+            save_marks(connection, Submission(handed_in, 0.0), kept_by_hand)
+
+
+def make_feedback(
+    folders: ClassFolders, lesson: Lesson, students: Iterable[str], shown: Shown | None = None
+) -> None:
+    """Write the pages with marks and comments into feedback/.
 
     Args:
-        book: The gradebook.
+        folders: The class.
         lesson: The lesson.
-        student: The student.
-        answers_kept: The grade_ids of written answers that are word for word the same.
-    """
-    try:
-        submission = book.find_submission_notebook(lesson.name, lesson.folder, student)
-    except MissingEntry:
-        return
-    for grade in submission.grades:
-        if grade.name not in answers_kept:
-            grade.manual_score = None
-            grade.extra_credit = None
-    book.db.commit()
-
-
-def give_mark(
-    book: Any, lesson: Lesson, student: str, question: str, points: float, comment: str
-) -> None:
-    """Mark a written answer by hand, as the formgrader does.
+        students: Whose.
+        shown: What they show of hidden tests; what nbgrader_config.py says when None.
 
     Raises:
-        CourseError: There is no such answer, or the points exceed the most it can earn.
+        CourseError: A submission is not graded, or a page could not be written.
+    """
+    from tito.grading.feedback import FeedbackPages  # imports nbconvert, which takes two seconds
+
+    with opened(folders) as book:
+        pages = FeedbackPages(folders, lesson, book, shown)
+        for student in students:
+            pages.write(student)
+
+
+def _moment(graded: nb.Notebook, timestamp: str | None) -> datetime | None:
+    """When it was handed in; a text that is no date is noted and counts as none."""
+    try:
+        return parsed_timestamp(timestamp or "")
+    except ValueError as error:
+        add_note(graded, f"timestamp.txt holds no date ({error}), so it cannot be called late")
+        return None
+
+
+def _enter_checksums(graded: nb.Notebook, known: dict[str, str | None]) -> None:
+    """Give cells the checksum of the text that was given out, as nbgrader does."""
+    for cell in graded["cells"]:
+        identity = nb.grade_id(cell)
+        if identity in known and identity is not None:
+            cell["metadata"]["nbgrader"]["checksum"] = known[identity]
+
+
+def _answers_kept(
+    folders: ClassFolders, lesson: Lesson, student: str, graded: nb.Notebook
+) -> set[str] | None:
+    """The written answers that a resubmission left word for word as they were.
+
+    None when nothing changed at all: then every manual mark stays.
     """
     try:
-        grade = book.find_grade(question, lesson.name, lesson.folder, student)
-        remark = book.find_comment(question, lesson.name, lesson.folder, student)
-    except MissingEntry as error:
-        raise CourseError(
-            f"The gradebook has no answer {question!r} of {student!r} to mark.",
-            "Grade the submission first, and check the question's grade_id.",
-        ) from error
-    if not 0 <= points <= grade.max_score:
-        raise CourseError(
-            f"{points:g} points for {question!r} of {student!r}, but it earns at most "
-            f"{grade.max_score:g} and at least 0.",
-            "Give a number in this range.",
-        )
-    grade.manual_score = points
-    grade.needs_manual_grade = False
-    remark.manual_comment = comment
-    book.db.commit()
-
-
-def read_marks(book: Any, lesson: Lesson, student: str) -> Marks | None:
-    """A student's marks; None when the gradebook has none."""
-    try:
-        submission = book.find_submission_notebook(lesson.name, lesson.folder, student)
-    except MissingEntry:
+        before = nb.read_notebook(folders.autograded(student, lesson))
+    except CourseError:
+        return set()
+    earlier, now = record_in(before), record_in(graded)
+    if earlier and now and now.content and earlier.content == now.content:
         return None
-    marks = Marks()
-    for grade in submission.grades:
-        if grade.cell_type == "code":
-            marks.auto += grade.score
-            marks.auto_most += grade.max_score
-            task = marks.tasks.setdefault(task_of(grade.name, Role.TEST), TaskMarks())
-            task.points += grade.score
-            task.most += grade.max_score
-        else:
-            marks.manual_most += grade.max_score
-            waits = grade.needs_manual_grade or marks.manual is None
-            marks.manual = None if waits else (marks.manual or 0.0) + grade.score
-        marks.total += grade.score
-    return marks
-
-
-class _Log(logging.Handler):
-    """Keeps what nbgrader says, for the message of an error."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
-        self.lines.append(record.getMessage())
-
-
-def _config(folders: ClassFolders, lesson: Lesson) -> Config:
-    config = Config()
-    nbgrader_options.configure(config, folders)
-    config.CourseDirectory.assignment_id = lesson.folder
-    return config
-
-
-def _run(converter_class: Any, config: Config, what: str) -> None:
-    """Run one of nbgrader's converters; its log goes into the message when it fails."""
-    converter = converter_class(coursedir=CourseDirectory(config=config), config=config)
-    log = _Log()
-    logger = logging.Logger("tito.grading")
-    logger.addHandler(log)
-    converter.log = logger
-    converter.coursedir.log = logger
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)  # nbgrader's own loose ends
-            converter.start()
-    except (NbGraderException, SystemExit) as error:
-        said = "\n".join(log.lines[-12:]) or str(error)
-        raise CourseError(
-            f"nbgrader could not store {what}:\n{said}",
-            "The lines above say why; nothing of an earlier grading was lost.",
-        ) from error
+    old = {nb.grade_id(cell): cell["source"] for cell in before["cells"]}
+    return {
+        identity
+        for cell in graded["cells"]
+        if (identity := nb.grade_id(cell)) is not None
+        and cell["cell_type"] == "markdown"
+        and old.get(identity) == cell["source"]
+    }

@@ -72,10 +72,11 @@ def _numbers(row: Row) -> tuple[str, str, str, Text]:
         return "-", "-", "-", Text("-")
     manual = "waiting" if marks.manual is None else f"{marks.manual:g} / {marks.manual_most:g}"
     most = marks.auto_most + marks.manual_most
+    late = f" - {marks.penalty:g} late" if marks.penalty else ""
     return (
         f"{marks.auto:g} / {marks.auto_most:g}",
         manual,
-        f"{marks.total:g} / {most:g}",
+        f"{marks.total:g}{late} / {most:g}",
         _tasks(marks.tasks),
     )
 
