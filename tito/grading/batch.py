@@ -18,7 +18,7 @@ from tito.grading.jobs.pages import make_pages
 from tito.grading.jobs.payload import Order, digest
 from tito.grading.jobs.plan import Plan, Planner, scope_of
 from tito.grading.jobs.tally import Batch, Tally
-from tito.grading.jobs.trees import pack_tree, unpack_tree
+from tito.grading.jobs.trees import pack_tree, tree_folder, unpack_tree
 from tito.grading.sandbox.levels import Level
 from tito.lessons.given import given_files
 
@@ -121,8 +121,6 @@ class _Work:
         stopped: Callable[[], bool],
     ) -> None:
         """Grade those who need it."""
-        from tito.grading.jobs.workbench import tree_folder
-
         options, materials = self.options, self.materials
         unpack_tree(materials.tree, tree_folder(self.scratch, materials.given))
         url = options.jobs_url or os.environ.get(JOBS_VARIABLE) or self.folders.jobs_url

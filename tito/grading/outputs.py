@@ -71,7 +71,7 @@ class BoundedOutputs:
         output = {"output_type": kind, **_bundle(content)}
         if kind == "execute_result":
             count = content.get("execution_count")
-            output["execution_count"] = count if type(count) is int else None
+            output["execution_count"] = count if type(count) is int and count >= 0 else None
         if self._append(output):
             identity = _display_id(content)
             if identity is not None:

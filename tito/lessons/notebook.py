@@ -42,7 +42,8 @@ def content_id(kind: str, source: str) -> str:
 def to_bytes(notebook: Notebook) -> bytes:
     """The file's content: sorted keys, one space of indent, sources as lists of lines."""
     stored = {**notebook, "cells": [_split(cell) for cell in notebook["cells"]]}
-    return (json.dumps(stored, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+    text = json.dumps(stored, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return text.encode("utf-8", "replace")  # half of a surrogate pair has no bytes
 
 
 def _split(cell: Cell) -> Cell:

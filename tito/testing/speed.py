@@ -106,11 +106,10 @@ def speedup(
     Args:
         candidate: The function under test.
         baseline: A function given in the notebook, or `reference("name")`.
-        make_input: `make_input(rng)` returns the tuple of arguments of one call. All that is
-            random in it must come from `rng`.
+        make_input: Returns the tuple of arguments of one call, all random in it from `rng`.
         at_least: The ratio of processor times that is needed, 1.25 or more.
-        check: `check(output, expected)` raises AssertionError when an output is wrong. Without it,
-            outputs must equal the baseline's, as `assert_close` sees it.
+        check: Raises AssertionError when an output, its first argument, is wrong where the
+            baseline's, its second, is right. Without it they must be equal, as `assert_close` sees.
         what: What to call the candidate in the result; its own name without it.
         pairs: Where an undecided measurement ends; at least 15.
 
@@ -121,31 +120,40 @@ def speedup(
         AssertionError: It is slower than that, or an output is wrong.
         ValueError: The threshold, the number of pairs or the input's size leave nothing to measure.
     """
+    _refuse_small(at_least)
+    judge = _judge()
+    if judge is None:
+        task = Task(make_input, at_least, check or same, pairs, time.monotonic() + KERNEL_S)
+        speed = _in_this_process(candidate, baseline, task, what or name_of(candidate))
+    else:
+        options = {"check": check, "what": what, "pairs": pairs}
+        speed = judge.speedup(candidate, baseline, make_input, at_least, **options)
+    if speed is not None:
+        verify(speed)
+        print(speed)
+    return speed
+
+
+def _refuse_small(at_least: float) -> None:
     if not at_least >= LEAST_THRESHOLD:
         raise ValueError(
             f"at_least={at_least!r} is below {LEAST_THRESHOLD}: two equal programs can differ by "
             "some percent, so ask for a clear difference"
         )
-    judge = _judge()
-    if judge is not None:
-        speed: Speed = judge.speedup(
-            candidate, baseline, make_input, at_least, check=check, what=what, pairs=pairs
-        )
-    elif isinstance(baseline, Reference):
+
+
+def _in_this_process(
+    candidate: Callable[..., Any], baseline: Callable[..., Any] | Reference, task: Task, name: str
+) -> Speed | None:
+    if isinstance(baseline, Reference):
         print(
-            f"speed: {what or name_of(candidate)} against the instructor's {baseline.name}: "
-            "passed over here; it is measured only in grading."
+            f"speed: {name} against the instructor's {baseline.name}: passed over here; it is "
+            "measured only in grading."
         )
         return None
-    else:
-        task = Task(make_input, at_least, check or same, pairs, time.monotonic() + KERNEL_S)
-        sides = Sides(LocalSide(candidate), LocalSide(baseline))
-        finding, attempt = best_of_attempts(lambda: measure(sides, task), at_least, task.until)
-        names = (what or name_of(candidate), name_of(baseline))
-        speed = Speed(*names, at_least, finding, attempt, "in this kernel")
-    verify(speed)
-    print(speed)
-    return speed
+    sides = Sides(LocalSide(candidate), LocalSide(baseline))
+    finding, attempt = best_of_attempts(lambda: measure(sides, task), task.at_least, task.until)
+    return Speed(name, name_of(baseline), task.at_least, finding, attempt, "in this kernel")
 
 
 def verify(speed: Speed) -> None:

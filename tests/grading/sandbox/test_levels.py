@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tito.course import CourseError
-from tito.grading.sandbox import levels, probes
+from tito.grading.sandbox import known, levels, probes
 from tito.grading.sandbox.levels import Level, choose
 
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> set[Level]:
     refused: set[Level] = set()
+    monkeypatch.setattr(known, "worked", lambda level: False)
+    monkeypatch.setattr(known, "remember", lambda level: None)
     monkeypatch.setattr(levels, "why_not", lambda at: "no luck" if at in refused else None)
     return refused
 

@@ -21,6 +21,11 @@ def pack_tree(files: Iterable[tuple[str, bytes]]) -> bytes:
     return whole.getvalue()
 
 
+def tree_folder(folder: Path, given: str) -> Path:
+    """Where the given tree with a hash lies; short, because sockets' paths are limited."""
+    return folder / f"given-{given[:16]}"
+
+
 def unpack_tree(archive: bytes, folder: Path) -> None:
     """Make a folder of an archive, whole or not at all; one that is there is left alone.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tito.course import CourseError
 from tito.grading.jobs.leases import Leases
 from tito.grading.jobs.payload import Order, unsqueezed
-from tito.grading.jobs.trees import unpack_tree
+from tito.grading.jobs.trees import tree_folder, unpack_tree
 from tito.grading.sandbox.levels import Level
 from tito.grading.sandbox.zygote import Zygote
 from tito.grading.submission import Progress, run_submission
@@ -83,8 +83,3 @@ class WarmGround:
         self.given = given
         self.isolation = isolation
         self.zygote = Zygote(tree_folder(folder, given), Level(isolation))
-
-
-def tree_folder(folder: Path, given: str) -> Path:
-    """Where the given tree with a hash lies; short, because sockets' paths are limited."""
-    return folder / f"given-{given[:16]}"

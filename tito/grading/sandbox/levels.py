@@ -35,13 +35,21 @@ def choose(wanted: Level | None, own_work: bool = False) -> tuple[Level, str]:
         if wanted is Level.PROCESS:
             return wanted, "Isolation: process. It holds mistakes, not intent: only trusted work."
         return wanted, "" if wanted is Level.NAMESPACES else f"Isolation: {wanted.value}."
-    refused = {level: why_not(level) for level in Level}
+    from tito.grading.sandbox import known
+
+    if known.worked(Level.NAMESPACES):
+        return Level.NAMESPACES, ""
+    refused: dict[Level, str] = {}
     for level in (Level.NAMESPACES, Level.LANDLOCK):
-        if refused[level] is None:
-            better = refused[Level.NAMESPACES]
+        why = why_not(level)  # a trial each: none that is not needed
+        if why is None:
+            if level is Level.NAMESPACES:
+                known.remember(level)
+            better = refused.get(Level.NAMESPACES)
             return level, "" if better is None else f"Isolation: {level.value} ({better})."
-    said = "; ".join(f"{level.value}: {why}" for level, why in refused.items() if why)
-    if own_work and refused[Level.PROCESS] is None:
+        refused[level] = why
+    said = "; ".join(f"{level.value}: {why}" for level, why in refused.items())
+    if own_work and why_not(Level.PROCESS) is None:
         return Level.PROCESS, f"Isolation: process ({said}); this work is the course's own."
     raise CourseError(
         f"Untrusted work is not graded without walls, and none can be built here. {said}.",
