@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
-from tests.grading.small_course import hand_in, small_course, student_notebook
+from tests.grading.small_course import LESSON, hand_in, small_course, student_notebook
 from tito.course import Course, CourseError
 from tito.grading import commands
 from tito.grading.class_folders import CLASS_VARIABLE, GRADEBOOK_VARIABLE, find_class
+from tito.grading.hidden_tests import REMARK, Shown
 from tito.grading.sandbox.levels import Level
 
 
@@ -82,3 +84,27 @@ def test_a_gradebook_that_cannot_be_opened_is_explained(course: Course) -> None:
     assert done.returncode == 2
     assert "does not work" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_feedback_pages_are_made_anew(
+    course: Course, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(course.root)
+    monkeypatch.delenv(CLASS_VARIABLE, raising=False)
+    folders = find_class(course)
+    hand_in(folders, "ada", student_notebook())
+    with pytest.raises(CourseError, match="Nobody is graded"):
+        commands.feedback("14")
+    commands.grade("14", jobs=1, feedback=False)
+    page = folders.feedback("ada", LESSON)
+    assert not page.exists()
+    commands.feedback("14", hidden_tests=Shown.CODE)
+    assert REMARK not in page.read_text(encoding="utf-8")
+    commands.feedback("14", hidden_tests=Shown.MESSAGES)
+    assert REMARK in page.read_text(encoding="utf-8")
+    capsys.readouterr()
+    with pytest.raises(typer.Exit):
+        commands.feedback("14", students="ada,bob")
+    said = capsys.readouterr().out
+    assert "'bob' is not graded" in said
+    assert "Pages made: 1." in said

@@ -14,7 +14,8 @@ TITO = frozenset(
         "IPython",
         "bleach",
         "ipykernel",
-        "jupyter_client",
+        "dateutil",
+        "jinja2",
         "jupyter_core",
         "nbclient",
         "nbconvert",
@@ -25,11 +26,10 @@ TITO = frozenset(
         "threadpoolctl",
         "traitlets",
         "typer",
-        "zmq",
     }
 )
 
-DISTRIBUTION = {"IPython": "ipython", "zmq": "pyzmq"}  # where the two names differ
+DISTRIBUTION = {"IPython": "ipython", "dateutil": "python_dateutil"}  # where the two names differ
 
 
 def allowed(module: str) -> frozenset[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from tito.course import CourseError, Lesson, find_course
 from tito.grading.class_folders import JOBS_VARIABLE, ClassFolders
+from tito.grading.hidden_tests import Shown
 from tito.grading.jobs.class_lock import only_coordinator
 from tito.grading.jobs.engine import EngineName, Site, chosen_engine
 from tito.grading.jobs.pages import make_pages
@@ -20,6 +19,7 @@ from tito.grading.jobs.plan import Plan, Planner, scope_of
 from tito.grading.jobs.tally import Batch, Tally
 from tito.grading.jobs.trees import pack_tree, tree_folder, unpack_tree
 from tito.grading.sandbox.levels import Level
+from tito.grading.stopping import interruptible
 from tito.lessons.given import given_files
 
 __all__ = ["Batch", "GradeOptions", "Tally", "grade_batch"]
@@ -38,6 +38,7 @@ class GradeOptions:
     dask: str | None = None
     jobs_url: str | None = None
     feedback: bool = True
+    hidden_tests: Shown | None = None
 
 
 Tell = Callable[[Tally], None]
@@ -67,7 +68,7 @@ def grade_batch(
     """
     _check_built(folders, lesson)
     folders.make()
-    with only_coordinator(folders) as scratch, _interruptible() as stopped:
+    with only_coordinator(folders) as scratch, interruptible() as stopped:
         materials = _materials(folders, lesson)
         planner = Planner(folders, lesson, _pattern(lesson, options, materials))
         plan = planner.plan(students, options.again)
@@ -77,7 +78,9 @@ def grade_batch(
             work.grade(planner, plan, batch, tell, stopped)
         if options.feedback and not stopped():
             wanted, at_once = [*batch.graded, *plan.pageless], options.at_once or os.cpu_count()
-            pageless = make_pages(folders, lesson, wanted, at_once or 1, tell_pages, stopped)
+            pageless = make_pages(
+                folders, lesson, wanted, at_once or 1, tell_pages, stopped, options.hidden_tests
+            )
             batch.problems.update(pageless)
         batch.interrupted = stopped()
     return batch
@@ -167,19 +170,3 @@ def _pattern(lesson: Lesson, options: GradeOptions, materials: _Materials) -> Or
         notebook_s=options.notebook_s,
         content="",
     )
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C into a question: marks that are being written are written to their end."""
-    asked: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-
-    previous = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The commands `tito grade`, `tito demo` and `tito contract`."""
+"""The commands `tito grade`, `tito feedback`, `tito demo` and `tito contract`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tito.course import Course, CourseError, Layout, Lesson, find_course
 from tito.grading.class_folders import JOBS_VARIABLE
+from tito.grading.hidden_tests import Shown
 from tito.grading.jobs.engine import EngineName
 from tito.grading.sandbox.levels import Level
 
@@ -28,6 +29,14 @@ Students = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="Also those whose marks are up to date.")]
 Feedback = Annotated[
     bool, typer.Option("--feedback/--no-feedback", help="Make the students' pages.")
+]
+HiddenTests = Annotated[
+    Shown | None,
+    typer.Option(
+        help="What pages show of hidden tests: their code, what they said of the work, or only the "
+        "points. nbgrader_config.py decides when left out.",
+        show_default=False,
+    ),
 ]
 Walls = Annotated[
     Level | None,
@@ -69,6 +78,7 @@ def grade(
     students: Students = None,
     again: Again = False,
     feedback: Feedback = True,
+    hidden_tests: HiddenTests = None,
     isolation: Walls = None,
     cell_seconds: CellSeconds = 30.0,
     notebook_seconds: NotebookSeconds = 600.0,
@@ -102,7 +112,7 @@ def grade(
     names = None if students is None else _names(students)
     level = _level(Console(), isolation)
     name = EngineName.DASK if dask else engine
-    run = (again, jobs or 0, name, dask, jobs_url, feedback)
+    run = (again, jobs or 0, name, dask, jobs_url, feedback, hidden_tests)
     options = GradeOptions(level, cell_seconds, notebook_seconds, *run)
     code = _grade_lessons(course, lessons, lesson is None, names, options)
     if code:
@@ -131,6 +141,33 @@ def _grade_lessons(
         if code == INTERRUPTED:
             break
     return worst
+
+
+def feedback(
+    lesson: Annotated[str, typer.Argument(metavar="LESSON", help="Number or name.")],
+    students: Students = None,
+    hidden_tests: HiddenTests = None,
+    jobs: Jobs = None,
+) -> None:
+    """Make the students' pages anew, with the marks and comments as they are now.
+
+    `tito grade` makes them too; run this after marking written answers by hand.
+
+    Examples:
+
+    [bold]tito feedback 14[/bold]  everyone who is graded
+
+    [bold]tito feedback 14 --hidden-tests code[/bold]  after the deadline: show the hidden tests
+    """
+    from tito.grading.class_folders import find_class
+    from tito.grading.feedback_session import make_and_show
+
+    course = _checkout()
+    names = None if students is None else _names(students)
+    chosen = _lesson(course, lesson)
+    code = make_and_show(find_class(course), chosen, names, hidden_tests, jobs or 0, Console())
+    if code:
+        raise typer.Exit(code)
 
 
 def demo(

@@ -82,6 +82,8 @@ def parse_notebook(text: str, name: str) -> Notebook:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}: {error.msg}"
         raise CourseError(f"{name} is not JSON ({where}), so no notebook.", _RESTORE) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise CourseError(f"{name} cannot be read: {error}.", _RESTORE) from error
     except RecursionError as error:  # ten thousand brackets in a row
         raise CourseError(f"{name} is nested too deeply to read.", _RESTORE) from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("audit", rich_help_panel=write)(audit)
     app.command("train-zoo", rich_help_panel=write, context_settings=_PASS_ON)(train_zoo)
     app.command("grade", rich_help_panel=grading, context_settings=_PASS_ON)(grade)
+    app.command("feedback", rich_help_panel=grading, context_settings=_PASS_ON)(feedback)
     app.command("demo", rich_help_panel=grading, context_settings=_PASS_ON)(demo)
     app.command("contract", rich_help_panel=grading, context_settings=_PASS_ON)(contract)
 
@@ -99,6 +100,11 @@ def audit(
 def grade(context: typer.Context) -> None:
     """Grade submissions. [bold]tito grade --help[/bold] tells more."""
     _pass_on("tito.grading.commands", "grade", context)
+
+
+def feedback(context: typer.Context) -> None:
+    """Make the students' feedback pages. [bold]tito feedback --help[/bold] tells more."""
+    _pass_on("tito.grading.commands", "feedback", context)
 
 
 def demo(context: typer.Context) -> None:

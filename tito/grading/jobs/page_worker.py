@@ -16,6 +16,7 @@ from typing import Any
 
 from tito.course import Course, CourseError, Layout, Lesson, find_lesson
 from tito.grading.class_folders import ClassFolders
+from tito.grading.hidden_tests import Shown
 from tito.grading.jobs.death import end_with_parent
 
 _STEP_S = 0.2
@@ -57,16 +58,18 @@ def _make(orders: dict[str, Any], students: list[str]) -> None:
     course = Course(Path(orders["course"]), Layout.CHECKOUT)
     folders = ClassFolders(course, Path(orders["root"]), orders["gradebook_url"])
     lesson = find_lesson(orders["lesson"])
+    shown = None if orders["shown"] is None else Shown(orders["shown"])
     for student in students:
-        line = json.dumps({"student": student, "problem": _problem(folders, lesson, student)})
+        problem = _problem(folders, lesson, student, shown)
+        line = json.dumps({"student": student, "problem": problem})
         os.write(sys.stdout.fileno(), line.encode() + b"\n")  # one write: lines do not mix
 
 
-def _problem(folders: ClassFolders, lesson: Lesson, student: str) -> str:
+def _problem(folders: ClassFolders, lesson: Lesson, student: str, shown: Shown | None) -> str:
     from tito.grading import gradebook
 
     try:
-        gradebook.make_feedback(folders, lesson, [student])
+        gradebook.make_feedback(folders, lesson, [student], shown)
     except CourseError as error:
         return error.message
     except Exception as error:  # one page never stops the others

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from tito.course import Lesson
 from tito.grading.class_folders import ClassFolders
+from tito.grading.hidden_tests import Shown
 
 COMMAND = (sys.executable, "-P", "-m", "tito.grading.jobs.page_worker")
 _STEP_S = 0.2
@@ -28,6 +29,7 @@ def make_pages(
     at_once: int,
     told: Callable[[int, int], None],
     stopped: Callable[[], bool],
+    shown: Shown | None = None,
     command: tuple[str, ...] = COMMAND,
 ) -> dict[str, str]:
     """Make the feedback pages of some students.
@@ -39,6 +41,7 @@ def make_pages(
         at_once: How many to make at the same time.
         told: Told the number of pages made, out of all.
         stopped: Whether somebody asked for the end.
+        shown: What they show of hidden tests; what nbgrader_config.py says when None.
         command: What starts the process that makes them.
 
     Returns:
@@ -54,7 +57,7 @@ def make_pages(
         start_new_session=True,
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(_orders(folders, lesson, students, at_once))
+        process.stdin.write(_orders(folders, lesson, students, at_once, shown))
         process.stdin.flush()  # stays open: the process ends when this one does
         try:
             outcomes = _listen(process, len(students), told, stopped)
@@ -66,7 +69,9 @@ def make_pages(
     return {name: why for name in students if (why := outcomes.get(name, lost))}
 
 
-def _orders(folders: ClassFolders, lesson: Lesson, students: list[str], at_once: int) -> bytes:
+def _orders(
+    folders: ClassFolders, lesson: Lesson, students: list[str], at_once: int, shown: Shown | None
+) -> bytes:
     """What the process that makes the pages is told: one line of JSON."""
     orders = {
         "course": str(folders.course.root),
@@ -74,6 +79,7 @@ def _orders(folders: ClassFolders, lesson: Lesson, students: list[str], at_once:
         "gradebook_url": folders.gradebook_url,
         "lesson": lesson.folder,
         "students": students,
+        "shown": shown,
         "at_once": max(1, min(at_once, len(students))),
     }
     return json.dumps(orders).encode() + b"\n"
