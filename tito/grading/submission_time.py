@@ -17,7 +17,7 @@ def parsed_timestamp(text: str) -> datetime | None:
     Raises:
         ValueError: The text is no date.
     """
-    from dateutil import parser, tz  # type: ignore[import-untyped]
+    from dateutil import parser, tz
 
     words = text.strip()
     if not words:
