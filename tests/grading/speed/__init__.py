@@ -1,0 +1,1 @@
+"""Speed verdicts: statistics, pairs, sandboxes, attacks."""
