@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.grading.speed.scripted import MS, arrays, scripted, task
+from tito.testing import speed_pairs
 from tito.testing.speed_pairs import (
     REQUEST_BYTES,
     Pair,
@@ -171,6 +173,30 @@ def test_no_time_for_the_first_look_is_a_failure() -> None:
     sides, _ = scripted(10 * MS, 30 * MS)
     with pytest.raises(TooSlowError, match="only 0 of the 15 pairs"):
         measure(sides, task(2.0, until=time.monotonic() - 1))
+
+
+class TestTimeIsOverEarly:
+    @pytest.fixture(autouse=True)
+    def one_second_a_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seconds = itertools.count()
+        clock = SimpleNamespace(monotonic=lambda: float(next(seconds)))
+        monkeypatch.setattr(speed_pairs, "time", clock)
+
+    def test_fast_code_on_a_busy_machine_is_undecided(self) -> None:
+        sides, _ = scripted(10 * MS, 30 * MS)
+        found = measure(sides, task(2.0, until=9.5))
+        assert (found.verdict, found.pairs) == (Verdict.UNDECIDED, 10)
+        assert found.ratio == pytest.approx(3.0)
+
+    def test_slow_code_is_not_saved_by_being_slow(self) -> None:
+        sides, _ = scripted(10 * MS, 17 * MS)
+        with pytest.raises(TooSlowError, match="only 10 of the 15 pairs"):
+            measure(sides, task(2.0, until=9.5))
+
+    def test_a_handful_of_pairs_says_nothing(self) -> None:
+        sides, _ = scripted(10 * MS, 30 * MS)
+        with pytest.raises(TooSlowError, match="only 4 of the 15 pairs"):
+            measure(sides, task(2.0, until=3.5))
 
 
 def test_to_fail_means_to_fail_three_times() -> None:

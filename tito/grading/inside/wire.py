@@ -136,7 +136,10 @@ class Encoder:
             return
         self.put(struct.pack(f"<cBB{value.ndim}Q", b"a", code, value.ndim, *value.shape))
         if self._size + value.nbytes > LARGEST_FRAME:
-            raise TooLargeError(f"an array of {value.nbytes} bytes")
+            raise TooLargeError(
+                f"an array of {value.nbytes} bytes; what goes to a test holds at most "
+                f"{LARGEST_FRAME} bytes"
+            )
         self.put(np.ascontiguousarray(value, np.dtype(DTYPES[code])).tobytes())
 
 

@@ -78,6 +78,8 @@ def _of_file(handle: int, name: str, most: int) -> tuple[bytes | None, str]:
         return None, f"{name} is a folder"
     if not stat.S_ISREG(about.st_mode):
         return None, f"{name} is no ordinary file"
+    if about.st_nlink > 1:  # the other name may be a model solution's, or another student's
+        return None, f"{name} is one of {about.st_nlink} names of the same file: hand in a copy"
     if about.st_size > most:
         size = f"{about.st_size / 1e6:.0f} MB; at most {most / 1e6:.0f} are read"
         return None, f"{name} has {size}: {_FIX_SIZE}"
