@@ -19,6 +19,7 @@ from tito.grading.jobs.plan import Plan, Planner, scope_of
 from tito.grading.jobs.tally import Batch, Tally
 from tito.grading.jobs.trees import pack_tree, tree_folder, unpack_tree
 from tito.grading.sandbox.levels import Level
+from tito.grading.sandbox.zygote import needed_by
 from tito.grading.stopping import interruptible
 from tito.lessons.given import given_files
 
@@ -127,8 +128,9 @@ class _Work:
         options, materials = self.options, self.materials
         unpack_tree(materials.tree, tree_folder(self.scratch, materials.given))
         url = options.jobs_url or os.environ.get(JOBS_VARIABLE) or self.folders.jobs_url
+        preload = needed_by(materials.notebook.decode("utf-8"))
         scope, level = scope_of(self.folders, self.lesson), options.isolation.value
-        site = Site(url, scope, self.scratch, materials.given, level, options.at_once)
+        site = Site(url, scope, self.scratch, materials.given, level, options.at_once, preload)
         name = EngineName.DASK if options.dask else options.engine
         engine = chosen_engine(name, site, options.dask)
         try:
@@ -140,7 +142,8 @@ class _Work:
             with closing(Database(url)) as database:
                 table = JobTable(database, scope)
                 table.put_blob(materials.lesson, materials.notebook)
-                table.put_blob(materials.given, materials.tree)
+                if name is EngineName.DASK:  # here workers find it laid out
+                    table.put_blob(materials.given, materials.tree)
                 coordinator = Coordinator(
                     self.folders, self.lesson, table, engine, batch, tell, stopped
                 )

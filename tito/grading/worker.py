@@ -56,9 +56,8 @@ def main(arguments: list[str]) -> int:
         station = Station(url, options.scope, folder, options.stay, options.lease)
         grounds: list[WarmGround] = []
         if options.given:
-            load_while(
-                lambda: grounds.append(WarmGround(folder, options.given, options.isolation)), _load
-            )
+            about = (folder, options.given, options.isolation, options.preload)
+            load_while(lambda: grounds.append(WarmGround(*about)), _load)
         else:
             _load()
         warm = grounds[0] if grounds else None
@@ -106,8 +105,13 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where given trees lie")
     parser.add_argument("--given", help="the hash of the tree to warm up at once")
     parser.add_argument("--isolation", help="the level to warm it up for")
+    parser.add_argument("--preload", type=_names, default=[], help="packages to import at once")
     parser.add_argument("--lease", type=float, default=30.0, help="seconds, unless renewed")
     return parser.parse_args(arguments)
+
+
+def _names(words: str) -> list[str]:
+    return words.split(",") if words else []
 
 
 if __name__ == "__main__":

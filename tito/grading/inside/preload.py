@@ -10,7 +10,6 @@ import types
 from .shell import Shell
 
 _NEEDED = ("numpy", "tinytorch", "tito.testing")
-_WHERE_INSTALLED = ("plotly.graph_objects", "ipywidgets", "anywidget", "tinytorch.dashboards")
 _STANDARD = ("asyncio", "dataclasses", "inspect", "json", "subprocess", "textwrap", "tracemalloc")
 _TRIALS = (  # each brings in what IPython or NumPy import only when it is first used
     "1 + 1",
@@ -24,18 +23,19 @@ _TRIALS = (  # each brings in what IPython or NumPy import only when it is first
 )
 
 
-def everything(printed: int) -> Shell:
+def everything(printed: int, where_installed: list[str]) -> Shell:
     """Import it all, run a few cells, and forget them.
 
     Args:
         printed: How many characters a cell may print.
+        where_installed: Packages that are imported too, when they are there.
 
     Returns:
         The shell in which a child runs its cells.
     """
     for name in (*_NEEDED, *_STANDARD):
         importlib.import_module(name)
-    for name in _WHERE_INSTALLED:
+    for name in where_installed:
         if _installed(name):
             importlib.import_module(name)
     module = types.ModuleType("__main__")

@@ -75,7 +75,7 @@ class Zygote:
         self._shell: Shell | None = None
         if settings["warm"]:
             preload = importlib.import_module("inside.preload")  # not before the path is set
-            self._shell = preload.everything(settings["limits"]["printed"])
+            self._shell = preload.everything(settings["limits"]["printed"], settings["preload"])
         self._agent = importlib.import_module(settings["agent"])
         self._confinement = Confinement.of(settings)
 

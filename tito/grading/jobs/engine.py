@@ -29,6 +29,7 @@ class Site:
         given: The hash of that tree.
         isolation: The level that submissions run under.
         at_once: How many run at the same time; 0 for the engine's own choice.
+        preload: Packages that submissions will import.
     """
 
     url: str
@@ -37,6 +38,7 @@ class Site:
     given: str
     isolation: str
     at_once: int
+    preload: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

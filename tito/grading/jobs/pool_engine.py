@@ -87,6 +87,7 @@ class PoolEngine:
         workers = site.at_once or os.cpu_count() or 1
         words = ["--stay", "--attached", "--workers", str(workers), "--scope", site.scope]
         words += ["--folder", str(site.folder), "--given", site.given]
+        words += ["--preload", ",".join(site.preload)]
         return subprocess.Popen(
             [*self._command, *words, "--isolation", site.isolation],
             stdin=subprocess.PIPE,  # closed when this process ends, however it ends

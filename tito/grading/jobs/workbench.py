@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tito.course import CourseError
@@ -9,7 +10,7 @@ from tito.grading.jobs.leases import Leases
 from tito.grading.jobs.payload import Order, unsqueezed
 from tito.grading.jobs.trees import tree_folder, unpack_tree
 from tito.grading.sandbox.levels import Level
-from tito.grading.sandbox.zygote import Zygote
+from tito.grading.sandbox.zygote import PRELOADED, Zygote
 from tito.grading.submission import Progress, run_submission
 from tito.lessons import notebook as nb
 
@@ -77,9 +78,12 @@ class WarmGround:
         folder: Where given trees are laid out.
         given: The tree's hash.
         isolation: The level of the sandboxes.
+        preload: Packages that submissions will import.
     """
 
-    def __init__(self, folder: Path, given: str, isolation: str) -> None:
+    def __init__(
+        self, folder: Path, given: str, isolation: str, preload: Sequence[str] = PRELOADED
+    ) -> None:
         self.given = given
         self.isolation = isolation
-        self.zygote = Zygote(tree_folder(folder, given), Level(isolation))
+        self.zygote = Zygote(tree_folder(folder, given), Level(isolation), preload=preload)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -26,12 +27,28 @@ from tito.grading.sandbox.process import Sandbox
 from tito.grading.sandbox.users import BLOCK, UserBlock
 from tito.grading.sandbox.view import INSIDE, view_of
 
+PRELOADED = ("plotly.graph_objects", "ipywidgets", "anywidget", "tinytorch.dashboards")
 _USUAL = Limits()
 _START_S = 120.0
 _SPAWN_S = 60.0
 _END_S = 10.0
 _HOME = "/home/student"
 _DOCTOR = "Run `tito doctor`; it says what is missing."
+
+
+def needed_by(lesson: str) -> tuple[str, ...]:
+    """The packages worth importing before a lesson's submissions do.
+
+    Args:
+        lesson: Its text.
+    """
+    return tuple(name for name in PRELOADED if _word(name) in lesson)
+
+
+def _word(package: str) -> str:
+    """What a text that uses a package must hold."""
+    top, _, part = package.partition(".")
+    return part if top == "tinytorch" else top
 
 
 class Zygote:
@@ -45,6 +62,7 @@ class Zygote:
         limits: What each may use.
         agent: The module whose `serve(shell, receive, send)` answers in a sandbox.
         warm: Whether to import the given packages and make a shell; without, `shell` is None.
+        preload: Packages to import beside them, where they are installed.
 
     Raises:
         CourseError: It does not start; the message has its own words.
@@ -57,6 +75,7 @@ class Zygote:
         limits: Limits = _USUAL,
         agent: str = "inside.agent",
         warm: bool = True,
+        preload: Sequence[str] = PRELOADED,
     ) -> None:
         self.level = level
         self._maker = os.getpid()
@@ -68,7 +87,8 @@ class Zygote:
         try:
             with theirs, contextlib.ExitStack() as held:
                 settings = self._settings(given.resolve(), limits, held)
-                settings |= {"agent": agent, "warm": warm, "socket": theirs.fileno()}
+                settings |= {"agent": agent, "warm": warm, "preload": list(preload)}
+                settings["socket"] = theirs.fileno()
                 self._process = self._launch(settings, theirs.fileno())
             self._await_ready()
         except BaseException:
