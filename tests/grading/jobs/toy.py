@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _CHANGING = {"graded", "seconds", "content"}
 class ToyZygote:
     """Nothing warm."""
 
-    def __init__(self, given: Path, level: str) -> None:
+    def __init__(self, given: Path, level: str, preload: Sequence[str] = ()) -> None:
         self.given, self.level = given, level
 
     def close(self) -> None:
