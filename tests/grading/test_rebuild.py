@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.grading.small_course import cell_of, changed, instructor_notebook, student_notebook
+from tito.course import CourseError
 from tito.grading import rebuild
-from tito.grading.rebuild import Rebuilt, rebuilt, rebuilt_submission
+from tito.grading.rebuild import Rebuilt, read_submission, rebuilt
 from tito.lessons import notebook as nb
 
 LESSON = instructor_notebook()
@@ -166,26 +167,23 @@ def write(path: Path, content: bytes) -> None:
         (lambda path: path.symlink_to("/etc/hostname"), "is a link"),
     ],
 )
-def test_what_cannot_be_read_gives_a_blank_notebook_and_a_reason(
+def test_what_cannot_be_read_is_refused_with_a_reason(
     tmp_path: Path, make: Callable[[Path], None], words: str
 ) -> None:
     path = tmp_path / "profiling.ipynb"
     make(path)
-    made = rebuilt_submission(path, LESSON)
-    assert not made.readable
-    assert words in made.notes[0]
-    assert locked(made.notebook) == LOCKED
-    assert "size * (size - 1)" not in cell_of(made.notebook, "pairs")["source"]
+    with pytest.raises(CourseError, match=words):
+        read_submission(path)
 
 
 def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuild, "LARGEST_BYTES", 1_000_000)
     path = tmp_path / "profiling.ipynb"
     path.write_bytes(b" " * 1_000_001)
-    made = rebuilt_submission(path, LESSON)
-    assert "has 1 MB; at most 1 are read" in made.notes[0]
+    with pytest.raises(CourseError, match="has 1 MB; at most 1 are read"):
+        read_submission(path)
     path.write_bytes(json.dumps({"cells": [], "nbformat": 4}).encode())
-    assert rebuilt_submission(path, LESSON).readable
+    assert read_submission(path)["cells"] == []
 
 
 @settings(max_examples=60)

@@ -33,19 +33,6 @@ class Rebuilt:
     readable: bool = True
 
 
-def rebuilt_submission(path: Path, lesson: nb.Notebook) -> Rebuilt:
-    """Read a submitted file and put it into the lesson's form; never raises for what is in it.
-
-    Args:
-        path: The submitted notebook.
-        lesson: The instructor's notebook.
-    """
-    try:
-        return rebuilt(read_submission(path), lesson)
-    except CourseError as error:
-        return Rebuilt(_blank(lesson), [error.message], readable=False)
-
-
 def read_submission(path: Path) -> nb.Notebook:
     """Read a submitted notebook.
 
@@ -63,14 +50,23 @@ def read_submission(path: Path) -> nb.Notebook:
             "Clear the outputs (Edit, Clear Outputs of All Cells), save, and hand in again.",
         )
     notebook = nb.read_notebook(path, path.name)
+    refuse_odd_sizes(notebook, path.name)
+    return notebook
+
+
+def refuse_odd_sizes(notebook: nb.Notebook, name: str) -> None:
+    """Refuse what no student types.
+
+    Raises:
+        CourseError: It has thousands of cells, or one of a megabyte.
+    """
     cells = notebook["cells"]
     if len(cells) > _MOST_CELLS or any(len(cell["source"]) > _LARGEST_SOURCE for cell in cells):
         raise CourseError(
-            f"{path.name} has {len(cells)} cells; at most {_MOST_CELLS} of "
+            f"{name} has {len(cells)} cells; at most {_MOST_CELLS} of "
             f"{_LARGEST_SOURCE / 1e6:.0f} MB of text each are read.",
             "Remove what does not belong to the lesson.",
         )
-    return notebook
 
 
 def rebuilt(submitted: nb.Notebook, lesson: nb.Notebook) -> Rebuilt:
@@ -186,12 +182,3 @@ def _released(cell: nb.Cell) -> str:
         return str(cell["source"])
     stub = {} if cell["cell_type"] == "code" else {"stub": TEXT_STUB}
     return visible_text(cell["source"], **stub)
-
-
-def _blank(lesson: nb.Notebook) -> nb.Notebook:
-    """The lesson as it was given out."""
-    cells = [
-        nb.new_cell(cell["cell_type"], _released(cell), cell["id"], _metadata(cell))
-        for cell in lesson["cells"]
-    ]
-    return nb.new_notebook(cells)

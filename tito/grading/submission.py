@@ -9,14 +9,11 @@ from tito.grading import record
 from tito.grading.jobs.payload import Order
 from tito.grading.judge.cell_outputs import finish, label
 from tito.grading.judge.notebook_run import NotebookRun, RunSettings
-from tito.grading.rebuild import Rebuilt, rebuilt
+from tito.grading.rebuild import Rebuilt, rebuilt, refuse_odd_sizes
 from tito.grading.sandbox.levels import Level
 from tito.grading.sandbox.zygote import Zygote
 from tito.grading.verdicts import FAILED, NOT_RUN, CellVerdict
 from tito.lessons import notebook as nb
-
-_LARGEST_SOURCE = 1 << 20
-_MOST_CELLS = 2_000
 
 Progress = Callable[[int, int], None]
 
@@ -40,10 +37,11 @@ def run_submission(
     made = rebuilt_bytes(submission, lesson, order)
     if made.readable:
         settings = RunSettings(Level(order.isolation), order.cell_s, order.notebook_s)
-        verdicts = NotebookRun(made.notebook, lesson, zygote, settings, progress).run()
+        run = NotebookRun(made.notebook, lesson, zygote, settings, progress)
+        verdicts, problems = run.run(), run.problems
     else:
-        verdicts = _nothing_ran(made.notebook)
-    notes = [*order.notes, *made.notes]
+        verdicts, problems = _nothing_ran(made.notebook), []
+    notes = [*order.notes, *made.notes, *problems]
     kept = record.new_record(
         order.isolation,
         order.content,
@@ -81,13 +79,7 @@ def _parsed(submission: bytes, name: str) -> nb.Notebook:
             "Open it in JupyterLab, save it, and hand in again.",
         ) from error
     notebook = nb.parse_notebook(text, name)
-    cells = notebook["cells"]
-    if len(cells) > _MOST_CELLS or any(len(cell["source"]) > _LARGEST_SOURCE for cell in cells):
-        raise CourseError(
-            f"{name} has {len(cells)} cells; at most {_MOST_CELLS} of "
-            f"{_LARGEST_SOURCE / 1e6:.0f} MB of text each are read.",
-            "Remove what does not belong to the lesson.",
-        )
+    refuse_odd_sizes(notebook, name)
     return notebook
 
 

@@ -9,7 +9,7 @@ from tito.lessons.cell_names import bound, loaded, parsed, stored
 from tito.lessons.percent import Problem
 from tito.lessons.roles import LessonCell, Role
 
-_CHECKERS = ("assert", "expect")
+_CHECKERS = ("assert", "expect", "speedup")
 
 
 def check_tests(cells: list[LessonCell]) -> Iterator[Problem]:

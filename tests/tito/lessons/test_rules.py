@@ -323,3 +323,10 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
     assert "line " + str(lines.index(next(x for x in lines if '"points": 30' in x)) + 1) in (
         double.message
     )
+
+
+def test_a_speed_is_an_assertion(tmp_path: Path) -> None:
+    old = 'expect_error(ValueError, middle, [], mentions=("empty",))'
+    new = "speedup(middle, sorted, lambda rng: ([4.0],), at_least=2)"
+    assert LESSON_TEXT.count(old) == 1
+    assert problems(tmp_path, LESSON_TEXT.replace(old, new)) == []
