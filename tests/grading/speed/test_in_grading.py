@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.grading.needed_walls import need_walls
 from tito.grading.judge.notebook_run import NotebookRun, RunSettings
 from tito.grading.rebuild import rebuilt
-from tito.grading.sandbox.levels import Level, why_not
+from tito.grading.sandbox.levels import Level
 from tito.grading.sandbox.zygote import Zygote
 from tito.grading.verdicts import CellVerdict
 from tito.lessons import notebook as nb
@@ -26,11 +26,7 @@ TEXT = Path(__file__).with_name("speed.percent")
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    why = why_not(Level.NAMESPACES)
-    if why is not None and os.environ.get("CI") == "true":
-        pytest.fail(f"namespaces must work in CI, and do not: {why}")
-    if why is not None:
-        pytest.skip(f"no namespaces: {why}")
+    need_walls()
     folder = Path(tempfile.mkdtemp(prefix="given-"))
     given_tree(folder, 14)
     folder.chmod(0o755)
