@@ -94,7 +94,9 @@ def test_an_older_linux_locks_mount_by_mount(
         with Zygote(given, Level.NAMESPACES, SMALL, AGENT) as zygote, zygote.spawn() as sandbox:
             for place in ("/usr/x", str(given / "x"), f"{sys.prefix}/x"):
                 assert "Error" in said(sandbox, f"open({place!r}, 'w')")
-            table = said(sandbox, "print(open('/proc/self/mounts').read())").splitlines()
-            shown = [line.split() for line in table if line.split()[1] == str(given)]
+            lines = f"[m for m in open('/proc/self/mounts') if m.split()[1] == {str(given)!r}]"
+            shown = [
+                line.split() for line in said(sandbox, f"print(*{lines})").splitlines() if line
+            ]
             assert shown
             assert all("ro" in line[3].split(",") for line in shown)

@@ -117,11 +117,9 @@ def test_an_endless_cell_costs_only_its_task(
     monkeypatch.setattr(check_run, "_GRACE_S", 0.3)
     endless = {**HONEST, "middle": f"def middle(samples):\n{body}\n"}
     path = submit(given, tmp_path, endless)
-    reports = {r.task: r for r in check(given, LESSON, path, 0.5, False)}
+    reports = {r.task: r for r in check(given, LESSON, path, 3.0, False)}
     assert states(reports)["pairs"] == PASSED
-    assert reports["middle"].problems[0] == (
-        "test_middle: did not end within 0.5 s and was stopped"
-    )
+    assert reports["middle"].problems[0] == ("test_middle: did not end within 3 s and was stopped")
     assert any("loop" in hint for hint in reports["middle"].hints)
 
 
