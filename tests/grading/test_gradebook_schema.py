@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateTable
 
 from tests.grading.small_course import class_of
 from tito.course import Course, CourseError
+from tito.grading import gradebook_file
 from tito.grading import gradebook_schema as schema
 from tito.grading.class_folders import COURSE_ID, ClassFolders
 from tito.grading.gradebook import opened
@@ -99,6 +100,7 @@ def test_a_gradebook_of_another_version_is_refused(tmp_path: Path, built: Course
     folders = ClassFolders(built, tmp_path, f"sqlite:///{tmp_path}/gradebook/old.db")
     with opened(folders) as book, book.writing() as connection:
         connection.execute(schema.stamp.update().values(version_num="167914646830"))
+    gradebook_file._PREPARED.clear()  # as in a process that opens it for the first time
     with pytest.raises(CourseError, match="revision 167914646830") as caught, opened(folders):
         pass
     assert "nbgrader db upgrade" in caught.value.fix

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from tito.course import CourseError, Lesson
 from tito.grading.autograded_folder import replaced
 from tito.grading.class_folders import ClassFolders
@@ -26,7 +24,6 @@ from tito.grading.gradebook_submission import (
     save_marks,
     save_penalty,
     save_submission,
-    total_score,
 )
 from tito.grading.hidden_tests import Shown
 from tito.grading.late_penalties import late_penalty
@@ -98,16 +95,9 @@ def store(
             files[_TIMESTAMP] = timestamp.encode()
         with replaced(place.parent, files), book.writing() as connection:
             submission = save_submission(connection, lesson, student, handed_in)
-            save_marks(connection, submission, marks)
-            _penalize(connection, folders, student, submission)
-
-
-def _penalize(
-    connection: Connection, folders: ClassFolders, student: str, submission: Submission
-) -> None:
-    score = total_score(connection, submission)
-    penalty = late_penalty(folders.course.root, student, score, submission.seconds_late)
-    save_penalty(connection, submission, penalty)
+            score = save_marks(connection, submission, marks)
+            penalty = late_penalty(folders.course.root, student, score, submission.seconds_late)
+            save_penalty(connection, submission, penalty)
 
 
 def forget_automatic_marks(folders: ClassFolders, lesson: Lesson, student: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, insert, inspect, select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from tito.course import CourseError
@@ -16,6 +18,7 @@ from tito.grading.class_folders import COURSE_ID, ClassFolders
 
 _WAIT_S = 30.0  # the formgrader may hold the file for a moment
 _WRITES = "tito_writes"
+_PREPARED: set[tuple[str, int]] = set()
 
 
 class Book:
@@ -49,10 +52,21 @@ def opened(folders: ClassFolders) -> Iterator[Book]:
             made it.
     """
     folders.make()
-    with _refusals(folders.gradebook_url):
-        book = Book(_engine(folders.gradebook_url))
-        _prepare(book, folders.gradebook_url)
+    url = folders.gradebook_url
+    with _refusals(url):
+        book = Book(_engine(url))
+        if _file(url) not in _PREPARED:
+            _prepare(book, url)
+            _PREPARED.add(_file(url))
         yield book
+
+
+def _file(url: str) -> tuple[str, int]:
+    """An address and the file that is there now: one that was removed has to be made anew."""
+    if not url.startswith("sqlite"):
+        return url, 0
+    path = Path(make_url(url).database or "")
+    return url, path.stat().st_ino if path.is_file() else 0
 
 
 @contextmanager

@@ -114,8 +114,12 @@ def save_submission(
     return Submission(handed_in, _seconds_late(connection, submission))
 
 
-def save_marks(connection: Connection, submission: Submission, marks: AutomaticMarks) -> None:
-    """Replace all automatic marks and remarks; drop manual marks of work that is gone."""
+def save_marks(connection: Connection, submission: Submission, marks: AutomaticMarks) -> float:
+    """Replace all automatic marks and remarks; drop manual marks of work that is gone.
+
+    Returns:
+        The sum of the submission's marks, without a penalty.
+    """
     grades = _by_name(connection, schema.grade, submission)
     changes = []
     for name, row in grades.items():
@@ -138,6 +142,7 @@ def save_marks(connection: Connection, submission: Submission, marks: AutomaticM
         for name, row in comments.items()
     ]
     _update_all(connection, schema.comment, remarks)
+    return sum(score_of(change) for change in changes)
 
 
 def save_penalty(connection: Connection, submission: Submission, penalty: float | None) -> None:
@@ -148,12 +153,6 @@ def save_penalty(connection: Connection, submission: Submission, penalty: float 
         .where(table.c.id == submission.notebook)
         .values(late_submission_penalty=penalty)
     )
-
-
-def total_score(connection: Connection, submission: Submission) -> float:
-    """The sum of a submission's marks, without a penalty."""
-    rows = _by_name(connection, schema.grade, submission).values()
-    return sum(score_of(row) for row in rows)
 
 
 def score_of(row: Row) -> float:

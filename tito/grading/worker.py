@@ -17,13 +17,14 @@ from pathlib import Path
 from tito.course import CourseError
 from tito.grading.class_folders import JOBS_VARIABLE
 from tito.grading.jobs.crew import Crew, load_while
-from tito.grading.jobs.workbench import WarmGround
+from tito.grading.jobs.warm_ground import WarmGround
 
 _SLOW_TO_LOAD = (
     "sqlalchemy.dialects.sqlite",
     "tinytorch",
     "tito.grading.jobs.leases",
     "tito.grading.jobs.loop",
+    "tito.grading.jobs.workbench",
     "tito.testing",
 )
 
@@ -72,8 +73,9 @@ def main(arguments: list[str]) -> int:
 def work(station: Station, warm: WarmGround | None) -> int:
     """One worker's life; gives the exit code."""
     from tito.grading.jobs.database import Database
+    from tito.grading.jobs.ending import Ending
     from tito.grading.jobs.leases import Leases
-    from tito.grading.jobs.loop import Ending, Worker
+    from tito.grading.jobs.loop import Worker
     from tito.grading.jobs.processes import worker_name
     from tito.grading.jobs.workbench import Workbench
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.grading.small_course import LESSON
 from tito.grading import submission
 from tito.grading.class_folders import ClassFolders
-from tito.grading.jobs import workbench
+from tito.grading.jobs import warm_ground
 from tito.grading.verdicts import FAILED, PASSED, CellVerdict
 from tito.lessons import notebook as nb
 
@@ -37,6 +37,7 @@ class ToyRun:
 
     def __init__(self, notebook: nb.Notebook, *about: Any) -> None:
         self._cells = notebook["cells"]
+        self.problems: list[str] = []
 
     def run(self) -> dict[int, CellVerdict]:
         text = "\n".join(cell["source"] for cell in self._cells)
@@ -55,7 +56,7 @@ class ToyRun:
 
 def install() -> None:
     """Grade by toys in this process."""
-    workbench.Zygote = ToyZygote  # type: ignore[misc, assignment]
+    warm_ground.Zygote = ToyZygote  # type: ignore[misc, assignment]
     submission.NotebookRun = ToyRun  # type: ignore[misc, assignment]
     submission.RunSettings = lambda *about: None  # type: ignore[misc, assignment]
 

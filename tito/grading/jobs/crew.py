@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 
 from tito.grading.jobs.death import end_with_parent
-from tito.grading.jobs.loop import Ending
+from tito.grading.jobs.ending import Ending
 
 _STEP_S = 0.5
 _STOP_S = 5.0

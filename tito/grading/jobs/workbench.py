@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from tito.course import CourseError
 from tito.grading.jobs.leases import Leases
 from tito.grading.jobs.payload import Order, unsqueezed
 from tito.grading.jobs.trees import tree_folder, unpack_tree
-from tito.grading.sandbox.levels import Level
-from tito.grading.sandbox.zygote import PRELOADED, Zygote
+from tito.grading.jobs.warm_ground import WarmGround
+from tito.grading.judge.cells import plan_of
+from tito.grading.sandbox.zygote import Zygote
 from tito.grading.submission import Progress, run_submission
 from tito.lessons import notebook as nb
 
@@ -46,7 +46,9 @@ class Workbench:
         """The instructor's notebook with a hash."""
         if name not in self._lessons:
             text = self._blob(name).decode("utf-8")
-            self._lessons = {name: nb.parse_notebook(text, "the lesson")}
+            lesson = nb.parse_notebook(text, "the lesson")
+            plan_of(lesson).warm()  # compiled and imported once for all forks
+            self._lessons = {name: lesson}
         return self._lessons[name]
 
     def grade(self, order: Order, submission: bytes | None, progress: Progress) -> bytes:
@@ -69,21 +71,3 @@ class Workbench:
                 "Run `tito grade` again, which puts it there.",
             )
         return unsqueezed(found)
-
-
-class WarmGround:
-    """A warm process on a given tree.
-
-    Args:
-        folder: Where given trees are laid out.
-        given: The tree's hash.
-        isolation: The level of the sandboxes.
-        preload: Packages that submissions will import.
-    """
-
-    def __init__(
-        self, folder: Path, given: str, isolation: str, preload: Sequence[str] = PRELOADED
-    ) -> None:
-        self.given = given
-        self.isolation = isolation
-        self.zygote = Zygote(tree_folder(folder, given), Level(isolation), preload=preload)
