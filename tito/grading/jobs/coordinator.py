@@ -21,7 +21,7 @@ from tito.grading.jobs.table import Ended, JobTable
 from tito.grading.jobs.tally import Batch, Tally
 from tito.lessons import notebook as nb
 
-_STEP_S = 0.05
+_STEP_S = 0.02
 _LOOK_S = 0.2
 
 
