@@ -6,13 +6,12 @@ import json
 import multiprocessing
 import os
 import tempfile
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tito.course import CourseError
+from tito.grading.jobs.judge_child import in_a_child
 from tito.grading.judge.cells import plan_of
 from tito.grading.judge.notebook_run import NotebookRun, RunSettings
 from tito.grading.sandbox.levels import choose
@@ -22,6 +21,7 @@ from tito.lessons import notebook as nb
 from tito.lessons.given import given_tree
 
 _JOB_S = 120.0
+_OVERTIME_S = 60.0  # for sandboxes that start and end
 
 
 @dataclass(frozen=True)
@@ -80,26 +80,11 @@ def _warm_up(given: Path, lesson: nb.Notebook, cell_s: float) -> None:
 
 def _run(wanted: NotebookToRun) -> tuple[str, list[CellVerdict]]:
     """Run one notebook in a fork, so that nothing of its judge stays for the next one."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            said = json.dumps([asdict(each) for each in _verdicts(wanted)])
-        except BaseException:
-            said = json.dumps(traceback.format_exc())
-        with os.fdopen(writing, "w") as answer:
-            answer.write(said)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        said = answer.read()
-    os.waitpid(child, 0)
-    found = json.loads(said) if said else "it ended without an answer"
-    if isinstance(found, str):
-        raise CourseError(
-            f"The judge of {wanted.name} failed:\n{found}", "The lines above say where."
-        )
+
+    def judge(tell: Callable[[int, int], None]) -> bytes:
+        return json.dumps([asdict(each) for each in _verdicts(wanted)]).encode()
+
+    found = json.loads(in_a_child(judge, _JOB_S + _OVERTIME_S))
     return wanted.name, [CellVerdict(**each) for each in found]
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import select
 import tempfile
-import time
 import weakref
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tito.course import CourseError, Lesson
-from tito.grading.jobs.judge_child import JudgeChild
+from tito.course import Lesson
+from tito.grading.jobs.judge_child import in_a_child
 from tito.grading.judge.cell_outputs import finish, label
 from tito.grading.judge.notebook_run import NotebookRun, RunSettings
 from tito.grading.sandbox.levels import Level, choose
@@ -24,7 +21,6 @@ from tito.lessons import notebook as nb
 from tito.lessons.given import given_tree
 
 _OVERTIME_S = 60.0  # for starting and ending sandboxes, beyond the notebook's own time
-_LOOK_S = 1.0
 
 
 class Ground:
@@ -63,7 +59,7 @@ class Ground:
             verdicts = [asdict(verdict) for verdict in run.run().values()]
             return json.dumps({"cells": notebook["cells"], "verdicts": verdicts}).encode()
 
-        said = json.loads(_in_a_child(judge, notebook_s + _OVERTIME_S))
+        said = json.loads(in_a_child(judge, notebook_s + _OVERTIME_S))
         notebook["cells"] = said["cells"]
         return [CellVerdict(**verdict) for verdict in said["verdicts"]]
 
@@ -102,17 +98,3 @@ def not_run(notebook: nb.Notebook, cell_s: float, notebook_s: float) -> list[Cel
             # in the record one reason is enough: a test that did not run would be a note each
             verdicts.append(CellVerdict(label(cell, index), FAILED, why, points=0.0))
     return verdicts
-
-
-def _in_a_child(judge: Callable[[Callable[[int, int], None]], bytes], limit_s: float) -> bytes:
-    """Do it in a fork of this process: whatever happens to it does not happen to nbgrader."""
-    limit = time.monotonic() + limit_s
-    with closing(JudgeChild(judge)) as child:
-        while not child.ended:
-            select.select([child.pipe], [], [], _LOOK_S)
-            child.listen()
-            if time.monotonic() > limit:
-                raise CourseError(f"The judge did not end within {limit_s:.0f} s.")
-    if child.result is None:
-        raise CourseError(f"The judge failed: {child.error}.")
-    return child.result

@@ -10,13 +10,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from types import FrameType
 
+from tito.course import CourseError
 from tito.grading.jobs.death import end_with_parent
 
 MEMORY_BYTES = 4 << 30
 _LARGEST_RESULT = 256 << 20
 _GRACE_S = 2.0
+_LOOK_S = 1.0
 _HEADER_BYTES = 9
 _PROGRESS, _RESULT, _ERROR = b"P", b"R", b"E"
 
@@ -115,6 +118,24 @@ class JudgeChild:
             _, status = os.waitpid(self._pid, 0)
             self._code = os.waitstatus_to_exitcode(status)
         return self._code
+
+
+def in_a_child(work: Work, limit_s: float) -> bytes:
+    """Do some work in a fork of this process, and wait for its result.
+
+    Raises:
+        CourseError: It failed, or did not end in time.
+    """
+    limit = time.monotonic() + limit_s
+    with closing(JudgeChild(work)) as child:
+        while not child.ended:
+            select.select([child.pipe], [], [], _LOOK_S)
+            child.listen()
+            if time.monotonic() > limit:
+                raise CourseError(f"The judge did not end within {limit_s:.0f} s.")
+    if child.result is None:
+        raise CourseError(f"The judge failed: {child.error}.")
+    return child.result
 
 
 def _live(work: Work, pipe: int, parent: int) -> None:
