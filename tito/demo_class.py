@@ -10,7 +10,7 @@ import textwrap
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,9 @@ from tito.lessons import notebook as nb
 from tito.lessons.atomic import write_atomically
 from tito.lessons.nbgrader_settings import BEGIN_SOLUTION, END_SOLUTION
 from tito.lessons.roles import Role, region_texts, task_of, visible_text
+
+if TYPE_CHECKING:
+    from tito.grading.batch import GradeOptions
 
 FOLDER = "demo"
 ORDERS = Path(__file__).parent / "grading" / "demo_marks.toml"
@@ -61,42 +64,58 @@ class DemoStudent:
 
 def run_demo(
     course: Course,
-    lesson: Lesson,
+    lessons: list[Lesson],
     level: Level,
     timeout_s: float,
     console: Console,
     orders: Path = ORDERS,
 ) -> bool:
-    """Grade the demo class of a lesson and show it; whether every mark is the expected one.
+    """Grade the demo class, lesson by lesson, and show it; whether every mark is the expected one.
 
     Args:
         course: The course.
-        lesson: Its lesson.
+        lessons: What the class hands in.
         level: How the submissions are kept in.
         timeout_s: Seconds a cell may run.
         console: Where to show things.
         orders: Who does what in the class: demo_marks.toml.
 
     Raises:
-        CourseError: The lesson is not built and released, or demo/ holds something else.
+        CourseError: A lesson is not built and released, has no orders, or demo/ holds something
+            else.
     """
     from tito.grading.batch import GradeOptions
+
+    classes = [DemoClass(course, lesson, orders) for lesson in lessons]
+    folders = _fresh_folders(course)
+    options = GradeOptions(level, cell_s=timeout_s)
+    right = True
+    for demo_class in classes:
+        right &= _graded_as_expected(folders, demo_class, options, console)
+    _say_where(folders, lessons[-1], console)
+    if right:
+        number = f"{len(lessons)} lessons" if len(lessons) > 1 else f"lesson {lessons[0]}"
+        console.print(f"[green]Every student has the expected marks in {number}.[/green]")
+    return right
+
+
+def _graded_as_expected(
+    folders: ClassFolders, demo_class: DemoClass, options: GradeOptions, console: Console
+) -> bool:
+    """Hand in, grade and show one lesson; whether it was graded to the end, and rightly."""
     from tito.grading.session import grade_with_bar
     from tito.grading.table import gradebook_table, notes_below, read_rows
 
-    students = DemoClass(course, lesson, orders).students()
-    folders = _fresh_folders(course)
+    lesson, students = demo_class.lesson, demo_class.students()
     for student in students:
         path = folders.submitted(student.name, lesson)
         write_atomically(path, nb.to_bytes(student.notebook))
-    options = GradeOptions(level, cell_s=timeout_s)
     batch = grade_with_bar(folders, lesson, None, options, console)
     _mark_by_hand(folders, lesson, [s for s in students if s.name in batch.graded])
     rows = read_rows(folders, lesson, batch.problems)
     console.print(gradebook_table(rows, f"Demo class, lesson {lesson}"))
     console.print(notes_below(rows))
     wrong = differences(students, {row.student: row.marks for row in rows})
-    _say_where(folders, lesson, console)
     if wrong is not None:
         console.print(wrong)
         console.print("[red]These marks are not the expected ones.[/red]")
@@ -119,7 +138,7 @@ class DemoClass:
                     f"{course.relative(path)} is missing.",
                     f"Run `tito build {lesson.number}` and `tito release {lesson.number}`.",
                 )
-        self._lesson = lesson
+        self.lesson = lesson
         self._source = nb.read_notebook(course.source(lesson))
         self._release = course.release(lesson)
         self._orders = _orders(lesson, orders)
@@ -153,7 +172,7 @@ class DemoClass:
     def _forger(self) -> DemoStudent:
         """Solves nothing, and below each stub tries the tricks that other graders fall to."""
         names = sorted(bound_names(self._source))
-        known = tricks(names, self._lesson.name)
+        known = tricks(names, self.lesson.name)
         lines = "\n\n".join(_shielded(each.source) for each in known if each.name in _FORGERS)
         notebook = nb.read_notebook(self._release)
         for cell in notebook["cells"]:
@@ -282,7 +301,7 @@ def differences(students: list[DemoStudent], found: dict[str, Any]) -> Table | N
 
 
 def _say_where(folders: ClassFolders, lesson: Lesson, console: Console) -> None:
-    """Name the places worth opening."""
+    """Name the places worth opening, of one lesson."""
     place = f"NAME/{lesson.folder}/{lesson.name}"
     lines = [
         f"Feedback pages: {FOLDER}/feedback/{place}.html",

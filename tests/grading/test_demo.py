@@ -21,7 +21,7 @@ ORDERS = FILES / "demo_marks.toml"
 def demo(course: Course, orders: Path = ORDERS) -> tuple[bool, str]:
     console = Console(file=io.StringIO(), width=120)
     level, _ = choose(None, own_work=True)
-    right = run_demo(course, LESSON, level, 2.0, console, orders)
+    right = run_demo(course, [LESSON], level, 2.0, console, orders)
     return right, console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -171,7 +171,10 @@ def feedback(
 
 
 def demo(
-    lesson: Annotated[str, typer.Argument(metavar="[LESSON]", help="Number or name.")] = "14",
+    lesson: Annotated[
+        str | None,
+        typer.Argument(metavar="[LESSON]", help="Number or name; every lesson when left out."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds a cell may run.", min=1.0)] = 10.0,
     isolation: Annotated[
         Level | None, typer.Option(help="How submissions are kept in.", show_default=False)
@@ -179,14 +182,14 @@ def demo(
 ) -> None:
     """Grade a small made-up class in demo/, and check that its marks are the right ones.
 
-    Example: [bold]tito demo[/bold]
+    Example: [bold]tito demo[/bold], or [bold]tito demo 15[/bold] for one lesson alone
     """
     from tito.demo_class import run_demo
 
     course = _checkout()
     console = Console()
     level = _level(console, isolation, own_work=True)
-    if not run_demo(course, _lesson(course, lesson), level, timeout, console):
+    if not run_demo(course, course.chosen(lesson), level, timeout, console):
         raise typer.Exit(1)
 
 
