@@ -92,17 +92,17 @@ class LessonUnderContract:
         self.lesson = lesson
         self.notebook = lesson_notebook(read_lesson(text, course.relative(text)))
         self.cases = list(self._cases(text.parent))
+        tests = [cell for cell in self.notebook["cells"] if nb.is_test(cell)]
         self._points = {
-            str(nb.grade_id(cell)): float(cell["metadata"]["nbgrader"]["points"])
-            for cell in self.notebook["cells"]
-            if nb.is_test(cell)
+            str(nb.grade_id(cell)): float(cell["metadata"]["nbgrader"]["points"]) for cell in tests
         }
+        self._speed_tests = {str(nb.grade_id(c)) for c in tests if "speedup(" in str(c["source"])}
 
     def run(self) -> Iterator[Outcome]:
         """Run every case; yields each outcome as it is known."""
         cases = {f"{case.kind} {case.name}": case for case in self.cases}
         wanted = [
-            NotebookToRun(name, self._notebook(case), case.kind == REFERENCE)
+            NotebookToRun(name, self._notebook(case), case.kind == REFERENCE, self._timed(case))
             for name, case in cases.items()
         ]
         for name, verdicts in run_notebooks(wanted, self.notebook, self.lesson.number, _CELL_S):
@@ -119,6 +119,13 @@ class LessonUnderContract:
             yield Case(change.name, MUTANT, change.about, frozenset(change.loses), change)
         for change in read_variants(folder / "variants.toml", self.notebook):
             yield Case(change.name, VARIANT, change.about, frozenset(), change)
+
+    def _timed(self, case: Case) -> bool:
+        """Whether its speed is measured: not for a mistake that has nothing to do with speed.
+
+        Such a mistake must still answer right in a speed test; only the seconds are saved.
+        """
+        return case.kind != MUTANT or bool(self._speed_tests & case.must_lose)
 
     def _notebook(self, case: Case) -> nb.Notebook:
         """The notebook as this case has it."""

@@ -26,11 +26,12 @@ _OVERTIME_S = 60.0  # for sandboxes that start and end
 
 @dataclass(frozen=True)
 class NotebookToRun:
-    """A rebuilt notebook, and whether its measuring cells run too."""
+    """A rebuilt notebook, whether its measuring cells run too, and whether speed is measured."""
 
     name: str
     notebook: nb.Notebook
     measure_cells: bool
+    timed: bool
 
 
 class _Warm:
@@ -94,6 +95,7 @@ def _verdicts(wanted: NotebookToRun) -> list[CellVerdict]:
         cell_s=_Warm.settings.cell_s,
         notebook_s=_Warm.settings.notebook_s,
         measure_cells=wanted.measure_cells,
+        timed=wanted.timed,
     )
     run = NotebookRun(wanted.notebook, _Warm.lesson, _Warm.zygote, settings)
     verdicts = list(run.run().values())

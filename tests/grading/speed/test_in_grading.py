@@ -35,7 +35,7 @@ def zygote() -> Iterator[Zygote]:
     shutil.rmtree(folder)
 
 
-def ran(zygote: Zygote, solution: str | None) -> tuple[CellVerdict, str]:
+def ran(zygote: Zygote, solution: str | None, timed: bool = True) -> tuple[CellVerdict, str]:
     """The verdict on `tables` with this solution, and all that the test cell shows."""
     lesson = lesson_notebook(read_lesson(TEXT, TEXT.name))
     student = lesson_notebook(read_lesson(TEXT, TEXT.name))
@@ -43,7 +43,7 @@ def ran(zygote: Zygote, solution: str | None) -> tuple[CellVerdict, str]:
         if nb.grade_id(cell) == "tables" and solution is not None:
             cell["source"] = solution
     notebook = rebuilt(student, lesson).notebook
-    settings = RunSettings(Level.NAMESPACES, cell_s=120.0)
+    settings = RunSettings(Level.NAMESPACES, cell_s=120.0, timed=timed)
     verdicts = NotebookRun(notebook, lesson, zygote, settings).run()
     test = next(cell for cell in notebook["cells"] if nb.grade_id(cell) == "test_tables")
     verdict = next(each for each in verdicts.values() if each.label == "test_tables")
@@ -67,6 +67,14 @@ def test_a_slow_solution_fails_with_the_line(zygote: Zygote) -> None:
     assert verdict.points == 0
     assert "speed: tables is 1.0" in text or "speed: tables is 0.9" in text
     assert "needed 2.00 x" in text
+
+
+def test_without_the_clock_answers_still_count(zygote: Zygote) -> None:
+    slow, text = ran(zygote, "def tables(x):\n    return slow_tables(x)", timed=False)
+    assert slow.points == 100
+    assert "speed:" not in text
+    wrong, text = ran(zygote, "def tables(x):\n    return slow_tables(x) + 1", timed=False)
+    assert wrong.points == 0
 
 
 def test_a_helper_process_is_seen_through_the_walls(zygote: Zygote) -> None:

@@ -11,7 +11,7 @@ from tito.grading.judge.cells import JudgedCell, Place, Plan
 from tito.grading.judge.handles import Handle
 from tito.grading.judge.link import Link
 from tito.grading.judge.names import Names
-from tito.grading.judge.speed import Contest, Program, judged
+from tito.grading.judge.speed import Contest, Program, answers_agree, judged
 from tito.grading.judge.speed_sandbox import StoppedSandbox
 from tito.grading.sandbox.errors import SandboxEndedError
 from tito.lessons import notebook as nb
@@ -31,6 +31,7 @@ class Contests:
         names: The names that the judge's cells read.
         zygote: Starts sandboxes.
         isolation: Their level.
+        timed: Whether anything is measured; without, only answers are compared.
     """
 
     students: nb.Notebook
@@ -39,8 +40,11 @@ class Contests:
     names: Names
     zygote: Any
     isolation: str
+    timed: bool = True
 
-    def on(self, test: JudgedCell, deadline: float, left_out: set[int]) -> Callable[..., Speed]:
+    def on(
+        self, test: JudgedCell, deadline: float, left_out: set[int]
+    ) -> Callable[..., Speed | None]:
         """What `tito.testing.speedup` calls in a test cell.
 
         Args:
@@ -57,7 +61,7 @@ class Contests:
             check: Any = None,
             what: str = "",
             pairs: int = 0,
-        ) -> Speed:
+        ) -> Speed | None:
             name = self._name_of(candidate)
             other = self._baseline(baseline)
             contest = Contest(
@@ -67,7 +71,11 @@ class Contests:
                 other,
                 self.isolation,
             )
-            return judged(contest, Task(make_input, at_least, check or same, pairs, deadline))
+            task = Task(make_input, at_least, check or same, pairs, deadline)
+            if self.timed:
+                return judged(contest, task)
+            answers_agree(contest, task)
+            return None
 
         return speedup
 

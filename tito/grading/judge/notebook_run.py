@@ -58,6 +58,7 @@ class RunSettings:
         notebook_s: Deadline of the notebook, in seconds.
         limits: What a sandbox may use.
         measure_cells: Whether cells tagged `measure` run.
+        timed: Whether `speedup` measures; without, it only compares answers.
     """
 
     isolation: Level
@@ -65,6 +66,7 @@ class RunSettings:
     notebook_s: float = 600.0
     limits: Limits = field(default_factory=Limits)
     measure_cells: bool = True
+    timed: bool = True
 
 
 class NotebookRun:
@@ -107,7 +109,13 @@ class NotebookRun:
         self._judged: set[int] = set()
         self._sizes: dict[int, int] = {}
         self._contests = Contests(
-            notebook, lesson, self._plan, self._names, zygote, str(settings.isolation)
+            notebook,
+            lesson,
+            self._plan,
+            self._names,
+            zygote,
+            str(settings.isolation),
+            settings.timed,
         )
         self._link: Link  # to the sandbox in use
 

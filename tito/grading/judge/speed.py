@@ -11,7 +11,7 @@ from tito.grading.judge.speed_clock import NoCpuClockError, why_no_cpu_clock
 from tito.grading.judge.speed_sandbox import StoppedSandbox
 from tito.grading.judge.speed_sides import Ask, SandboxSide
 from tito.testing.speed import Speed
-from tito.testing.speed_pairs import Sides, Task, best_of_attempts, measure
+from tito.testing.speed_pairs import Plan, Sides, Task, best_of_attempts, measure, one_pair
 from tito.testing.speed_statistics import Finding
 
 
@@ -89,6 +89,16 @@ def judged(contest: Contest, task: Task) -> Speed:
         attempt,
         f"isolation: {contest.isolation}",
     )
+
+
+def answers_agree(contest: Contest, task: Task) -> None:
+    """Call both functions once and compare their answers; measure nothing.
+
+    Raises:
+        AssertionError: An output is wrong or is no data, or helper processes were seen.
+    """
+    with opened(contest) as sides:
+        one_pair(sides, task, Plan(calls=1, chunk=1), baseline_first=True)
 
 
 @contextmanager
