@@ -199,7 +199,7 @@ def contract(
         typer.Argument(metavar="[LESSON]", help="Number or name; every lesson when left out."),
     ] = None,
     update_docs: Annotated[
-        bool, typer.Option("--update-docs", help="Put the table into docs/grading.md.")
+        bool, typer.Option("--update-docs", help="Write the table to docs/contract/.")
     ] = False,
 ) -> None:
     """Prove a lesson's grading: blank 0, reference 100 %, each planted mistake caught.

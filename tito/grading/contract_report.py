@@ -1,9 +1,10 @@
-"""The contract's outcomes: as a table, as gradebook/contract.csv, and in docs/grading.md."""
+"""The contract's outcomes: as a table, as gradebook/contract.csv, and as pages in docs/contract."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from tito.course import Course, CourseError, Lesson
+from tito.course import Course, Lesson
 from tito.grading.contract import (
     ATTACK,
     BLANK,
@@ -22,7 +23,6 @@ from tito.grading.contract import (
 )
 from tito.lessons.atomic import write_atomically
 
-BEGIN, END = "<!-- contract: begin -->", "<!-- contract: end -->"
 _ORDER = (BLANK, REFERENCE, ATTACK, MUTANT)
 
 
@@ -32,7 +32,7 @@ def run_contracts(
     """Prove the contract of lessons, show it and write it down; whether all of it is kept.
 
     Raises:
-        CourseError: A lesson, or docs/grading.md, is not as it must be.
+        CourseError: A lesson is not as it must be.
     """
     proved: dict[Lesson, list[Outcome]] = {}
     for lesson in lessons:
@@ -48,8 +48,9 @@ def run_contracts(
         console.print(contract_table(lesson, proved[lesson]))
     write_atomically(course.root / "gradebook" / "contract.csv", as_csv(proved))
     if update_docs:
-        page = course.root / "docs" / "grading.md"
-        write_atomically(page, with_table(page.read_text(encoding="utf-8"), proved))
+        for lesson, outcomes in proved.items():
+            place = course.root / "docs" / "contract" / f"{lesson.folder}.md"
+            write_atomically(place, as_page(lesson, outcomes))
     broken = sum(not outcome.kept for outcomes in proved.values() for outcome in outcomes)
     count = sum(map(len, proved.values()))
     if broken:
@@ -107,34 +108,22 @@ def as_csv(proved: dict[Lesson, list[Outcome]]) -> str:
     return text.getvalue()
 
 
-def with_table(page: str, proved: dict[Lesson, list[Outcome]]) -> str:
-    """A page with the table between its markers replaced.
-
-    Raises:
-        CourseError: The markers are missing.
-    """
-    start, end = page.find(BEGIN), page.find(END)
-    if start < 0 or end < start:
-        raise CourseError(
-            "docs/grading.md lacks the markers for the contract's table.",
-            f"Put the lines `{BEGIN}` and `{END}` where it belongs.",
-        )
-    return f"{page[: start + len(BEGIN)]}\n{_markdown(proved)}{page[end:]}"
-
-
-def _markdown(proved: dict[Lesson, list[Outcome]]) -> str:
-    parts: list[str] = []
-    for lesson, outcomes in proved.items():
-        parts += [
-            f"\n### Lesson {lesson}\n",
-            "| run | kind | points | loses |",
-            "|---|---|---|---|",
-        ]
-        for each in outcomes:
-            about = each.case.about.rstrip(".").replace("|", "\\|")
-            points = f"{each.points:g} / {each.most:g}"
-            lost = _lost(each) if each.kept else f"**broken:** {each.verdict}"
-            parts.append(f"| `{each.case.name}`: {about} | {each.case.kind} | {points} | {lost} |")
+def as_page(lesson: Lesson, outcomes: list[Outcome]) -> str:
+    """One lesson's outcomes as a page of the documentation."""
+    counts = Counter(outcome.case.kind for outcome in outcomes)
+    parts = [
+        f"# The contract of lesson {lesson}\n",
+        f"{len(outcomes)} runs: {', '.join(f'{kind} {counts[kind]}' for kind in counts)}. Written "
+        f"by `tito contract {lesson.number} --update-docs`; "
+        "[what it proves](../grading.md#the-contract).\n",
+        "| run | kind | points | loses |",
+        "|---|---|---|---|",
+    ]
+    for each in outcomes:
+        about = each.case.about.rstrip(".").replace("|", "\\|")
+        points = f"{each.points:g} / {each.most:g}"
+        lost = _lost(each) if each.kept else f"**broken:** {each.verdict}"
+        parts.append(f"| `{each.case.name}`: {about} | {each.case.kind} | {points} | {lost} |")
     return "\n".join(parts) + "\n"
 
 

@@ -10,9 +10,8 @@ import pytest
 from rich.console import Console
 
 from tests.grading.small_course import FILES, LESSON, small_course
-from tito.course import CourseError
 from tito.grading.contract import BLANK, MUTANT, REFERENCE, VARIANT, Case, Outcome
-from tito.grading.contract_report import BEGIN, END, as_csv, in_order, run_contracts, with_table
+from tito.grading.contract_report import as_csv, as_page, in_order, run_contracts
 
 ALL = frozenset({"test_a", "test_b"})
 
@@ -43,21 +42,12 @@ def test_the_file_has_a_line_a_run() -> None:
     assert rows[4]["verdict"] == "loses test_a (AssertionError: no)"
 
 
-def test_the_page_keeps_what_is_around_the_table() -> None:
-    page = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
-    once = with_table(page, {LESSON: [*KEPT, BROKEN]})
-    assert once.startswith(f"above\n{BEGIN}\n")
-    assert once.endswith(f"{END}\nbelow\n")
-    assert "old" not in once
-    assert "| `m`: Something \\| odd | mutant | 1 / 2 | test_a |" in once
-    assert "**broken:** loses test_a" in once
-    assert with_table(once, {LESSON: [*KEPT, BROKEN]}) == once
-
-
-@pytest.mark.parametrize("page", ["no markers", f"{END}\n{BEGIN}", BEGIN])
-def test_a_page_without_markers_is_refused(page: str) -> None:
-    with pytest.raises(CourseError, match="lacks the markers"):
-        with_table(page, {LESSON: KEPT})
+def test_the_page_counts_and_lists_every_run() -> None:
+    page = as_page(LESSON, [*KEPT, BROKEN])
+    assert page.startswith("# The contract of lesson 14 profiling\n")
+    assert "5 runs: variant 2, mutant 1, reference 1, blank 1." in page
+    assert "| `m`: Something \\| odd | mutant | 1 / 2 | test_a |" in page
+    assert "**broken:** loses test_a" in page
 
 
 def test_the_command_writes_its_table_and_says_no(
@@ -69,8 +59,10 @@ def test_the_command_writes_its_table_and_says_no(
     broken = variants.replace("np.median(samples)", "np.mean(samples)")
     (course.text(LESSON).parent / "variants.toml").write_text(broken, encoding="utf-8")
     console = Console(file=io.StringIO(), width=100)
-    assert run_contracts(course, [LESSON], console, update_docs=False) is False
+    assert run_contracts(course, [LESSON], console, update_docs=True) is False
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "The contract is broken in 1 of 17 runs." in said
     written = (course.root / "gradebook" / "contract.csv").read_text(encoding="utf-8")
     assert written.count("\n") == 18
+    page = (course.root / "docs" / "contract" / f"{LESSON.folder}.md").read_text(encoding="utf-8")
+    assert "**broken:** loses test_middle" in page
