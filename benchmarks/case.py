@@ -10,13 +10,16 @@ import numpy as np
 class Case:
     """What is compared, and how fast ours has to be.
 
-    `goal` is the least ratio peer time / our time; None for a figure without a goal.
+    `goal` is the least ratio peer time / our time; None for a figure without a goal. `pairs` is how
+    many pairs of batches are enough, where one call takes seconds; None for as many as asked for.
     """
 
     name: str
     goal: float | None
     ours: Callable[[], object]
     peer: Callable[[], object]
+    peer_name: str = "torch"
+    pairs: int | None = None
 
 
 def assert_same(ours: object, peer: object, what: str, rtol: float = 1e-4) -> None:

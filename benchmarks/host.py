@@ -2,6 +2,7 @@
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ def describe_host() -> dict[str, Any]:
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "numba": version("numba"),
+        "onnxruntime": version("onnxruntime"),
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE") or None,

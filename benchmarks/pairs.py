@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WARM_UP_CALLS = 3
+LONG_CALL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def compare(
 def calibrated_calls(side: Callable[[], object], batch_s: float, clock: Callable[[], float]) -> int:
     """How many calls make a batch of about `batch_s` seconds; at least one."""
     for _ in range(WARM_UP_CALLS):
-        side()
+        if seconds_per_call(side, 1, clock) >= LONG_CALL_S:
+            return 1
     calls = 1
     while True:
         elapsed_s = seconds_per_call(side, calls, clock) * calls

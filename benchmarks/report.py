@@ -25,7 +25,7 @@ def duration(seconds: float) -> str:
 
 def table(rows: list[Row], host: dict[str, Any]) -> str:
     """All comparisons as aligned text, under one line about the machine."""
-    head = ("case", "ours", "torch", "ratio", "p10-p90", "goal", "result")
+    head = ("case", "ours", "peer", "", "ratio", "p10-p90", "goal", "result")
     body = [table_row(case, attempts) for case, attempts in rows]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = [
@@ -46,6 +46,7 @@ def table_row(case: Case, attempts: list[Comparison]) -> tuple[str, ...]:
         case.name,
         duration(sorted(comparison.ours_s)[len(comparison.ours_s) // 2]),
         duration(sorted(comparison.peer_s)[len(comparison.peer_s) // 2]),
+        case.peer_name,
         f"{comparison.ratio:.2f}",
         f"{low:.2f}-{high:.2f}",
         goal,
@@ -81,6 +82,7 @@ def write_record(path: Path, rows: list[Row], host: dict[str, Any]) -> None:
 def case_record(case: Case, attempts: list[Comparison]) -> dict[str, Any]:
     return {
         "name": case.name,
+        "peer": case.peer_name,
         "goal": case.goal,
         "met": is_met(case, attempts),
         "attempts": [attempt_record(attempt) for attempt in attempts],

@@ -23,7 +23,17 @@ from tests.repository.tree import (
 
 ROOT = Path(__file__).resolve().parents[1]
 # Loading one of these would make every start of the framework slow, or tie it to the course.
-HEAVY = {"numba", "plotly", "ipywidgets", "anywidget", "nbgrader", "torch", "tito", "IPython"}
+HEAVY = {
+    "numba",
+    "llvmlite",
+    "plotly",
+    "ipywidgets",
+    "anywidget",
+    "nbgrader",
+    "torch",
+    "tito",
+    "IPython",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +46,15 @@ def write(root: Path, name: str, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def packages_after(start: str) -> set[str]:
+    """The top-level packages that a fresh Python has loaded after a line of code."""
+    code = f"import sys\n{start}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(answer.stdout.split())
 
 
 class TestLayers:
@@ -64,6 +83,16 @@ class TestLayers:
             "tinytorch/optim.py:1 imports plotly.graph_objects"
         ]
 
+    def test_only_the_compiled_kernels_may_compile(self, tmp_path: Path) -> None:
+        write(tmp_path, "tinytorch/kernels/compiled/sums.py", "from numba import njit\n")
+        assert wrong_imports(tmp_path, "tinytorch") == []
+        write(tmp_path, "tinytorch/kernels/sums.py", "def late():\n    import numba\n")
+        write(tmp_path, "tinytorch/models/step.py", "from llvmlite import ir\n")
+        assert wrong_imports(tmp_path, "tinytorch") == [
+            "tinytorch/kernels/sums.py:2 imports numba",
+            "tinytorch/models/step.py:1 imports llvmlite.ir",
+        ]
+
     def test_every_package_that_is_imported_is_declared(self) -> None:
         assert undeclared_imports(ROOT, ["tinytorch", "tito"]) == []
 
@@ -72,14 +101,25 @@ class TestLayers:
         write(tmp_path, "tito/a.py", "import os, jupyter_client.manager\nimport nbformat\n")
         assert undeclared_imports(tmp_path, ["tito"]) == ["nbformat"]
 
-    def test_the_framework_starts_light(self) -> None:
-        code = "import sys, tinytorch; print(*{name.partition('.')[0] for name in sys.modules})"
-        answer = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        loaded = set(answer.stdout.split())
+    @pytest.mark.parametrize(
+        "start",
+        [
+            "import tinytorch",
+            "import tinytorch.models",
+            "from tinytorch.models import FusedStep",
+            "import tinytorch.kernels",
+        ],
+    )
+    def test_the_framework_starts_light(self, start: str) -> None:
+        loaded = packages_after(start)
         assert {"numpy", "tinytorch"} <= loaded
         assert loaded & HEAVY == set()
+
+    @pytest.mark.parametrize(
+        "start", ["from tinytorch.models import CompiledStep", "import tinytorch.kernels.compiled"]
+    )
+    def test_the_compiler_comes_when_it_is_asked_for(self, start: str) -> None:
+        assert packages_after(start) & HEAVY == {"numba", "llvmlite"}
 
 
 class TestCycles:

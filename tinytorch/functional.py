@@ -424,8 +424,8 @@ def split_heads(qkv: Array, num_heads: int) -> tuple[Array, Array, Array]:
     """Queries, keys and values (B, H, T, D) as views of qkv (B, T, 3 C)."""
     batch, length, width = qkv.shape
     apart = gradients.reshaped(qkv, (batch, length, 3, num_heads, width // (3 * num_heads)))
-    q, k, v = apart.transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D)
-    return q, k, v
+    parts = apart.transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D)
+    return parts[0], parts[1], parts[2]
 
 
 def join_heads(heads: Array) -> Array:

@@ -81,7 +81,9 @@ def test_the_sides_take_turns_at_going_first() -> None:
 def test_batches_are_long_enough_and_slow_calls_run_once() -> None:
     machine = Machine()
     assert calibrated_calls(lambda: machine.work("x", 1e-6), 0.02, machine.clock) == 20_000
+    machine.log.clear()
     assert calibrated_calls(lambda: machine.work("x", 3.0), 0.02, machine.clock) == 1
+    assert len(machine.log) == 1  # no warm-up of three, which would take as long as the measuring
 
 
 def test_the_garbage_collector_comes_back_also_after_an_error() -> None:

@@ -20,7 +20,7 @@ HOST = {
 
 
 def case(goal: float | None) -> Case:
-    return Case("a + b", goal, lambda: None, lambda: None)
+    return Case("a + b", goal, lambda: None, lambda: None, peer_name="abacus")
 
 
 def times_faster(ratio: float) -> Comparison:
@@ -44,6 +44,7 @@ def test_the_table_names_goal_spread_threads_and_blas() -> None:
     assert "openblas Haswell x1" in text
     assert "OPENBLAS_CORETYPE=(not set)" in text
     assert text.splitlines()[-1].split("  ")[0] == "a + b"
+    assert "abacus" in text
     assert "2.50" in text
     assert "2.50-2.50" in text
     assert ">= 2" in text
@@ -62,6 +63,7 @@ def test_the_record_keeps_every_sample_of_every_attempt(tmp_path: Path) -> None:
     assert [attempt["ratio"] for attempt in entry["attempts"]] == [1.5, 2.5]
     assert entry["attempts"][0]["peer_s"] == [1.5e-6] * 5
     assert entry["met"] is True
+    assert entry["peer"] == "abacus"
     assert record["host"] == HOST
     assert [each.name for each in path.parent.iterdir()] == ["here.json"]
 

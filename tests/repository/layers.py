@@ -8,6 +8,7 @@ from pathlib import Path
 from .imports import imports_of, modules
 
 STANDARD = frozenset(sys.stdlib_module_names)
+COMPILED = frozenset({"llvmlite", "numba"})
 DASHBOARDS = frozenset({"IPython", "anywidget", "ipywidgets", "plotly", "traitlets"})
 TITO = frozenset(
     {
@@ -29,13 +30,19 @@ TITO = frozenset(
     }
 )
 
-DISTRIBUTION = {"IPython": "ipython", "dateutil": "python_dateutil"}  # where the two names differ
+DISTRIBUTION = {  # where the two names differ
+    "IPython": "ipython",
+    "dateutil": "python_dateutil",
+    "llvmlite": "numba",  # which names the one llvmlite it works with
+}
 
 
 def allowed(module: str) -> frozenset[str]:
     """The top-level packages beside the standard library that a module may import."""
     if module.startswith("tinytorch.dashboards"):
         return DASHBOARDS | {"numpy", "tinytorch"}
+    if module.startswith("tinytorch.kernels.compiled"):
+        return COMPILED | {"numpy", "tinytorch"}
     if module.startswith("tinytorch"):
         return frozenset({"numpy", "threadpoolctl", "tinytorch"})
     return TITO | {"numpy", "tinytorch", "tito"}

@@ -31,6 +31,9 @@ def _heads_joinable(batch: int, heads: int, length: int, width: int, dtype: np.d
 
 def _head_blocks(batch: int, heads: int, bytes_per_head: int) -> Iterator[tuple[slice, slice]]:
     """Blocks of sequences, or of the heads of one sequence, whose weights fit into the cache."""
+    if batch * heads * bytes_per_head <= arrays.CACHE_BYTES:
+        yield slice(None), slice(None)
+        return
     if heads * bytes_per_head <= arrays.CACHE_BYTES:
         for sequences in blocks(batch, heads * bytes_per_head):
             yield sequences, slice(None)

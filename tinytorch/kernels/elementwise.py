@@ -1,6 +1,7 @@
 """Operations on each element by itself, and their gradients."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -163,10 +164,11 @@ class Elementwise:
         Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", arXiv:1606.08415, tanh form.
         """
         x = floating(x)
+        one, half = _numbers((1, 0.5), x.dtype)
         result = _gelu_tanh(x)
-        result += 1
+        result += one
         result *= x
-        result *= 0.5
+        result *= half
         return result
 
     def gelu_grad(self, g: Array, x: Array) -> Array:
@@ -192,6 +194,15 @@ class Elementwise:
         return result
 
 
+@lru_cache(maxsize=32)
+def _numbers(values: tuple[float, ...], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """Arrays of shape (): NumPy combines them with an array twice as fast as Python's numbers."""
+    arrays = tuple(np.asarray(value, dtype) for value in values)
+    for array in arrays:
+        array.setflags(write=False)
+    return arrays
+
+
 def _gelu_slope(x: Array) -> Array:
     """0.5 (1 + t) (1 + (1 - t) x u') with t = tanh(u) and u = 0.798 (x + 0.0447 x³)."""
     t = _gelu_tanh(x)
@@ -210,9 +221,10 @@ def _gelu_slope(x: Array) -> Array:
 
 def _gelu_tanh(x: Array) -> Array:
     """tanh(0.798 (x + 0.0447 x³)), as products because `x ** 3` is slow."""
+    cubic, slope = _numbers((GELU_CUBIC * GELU_SLOPE, GELU_SLOPE), x.dtype)
     u = np.array(np.multiply(x, x), copy=None)
-    u *= GELU_CUBIC * GELU_SLOPE
-    u += GELU_SLOPE
+    u *= cubic
+    u += slope
     u *= x
     np.tanh(u, out=u)
     return u

@@ -12,6 +12,22 @@ def channel_sums(x: Array) -> Array:
     return result
 
 
+def _layer_norm_of_row(
+    x: Array, weight: Array, bias: Array, eps: float, average: Array
+) -> tuple[Array, Array, Array]:
+    """`layer_norm` of a single row: vectors and numbers take NumPy two thirds of the time."""
+    result = x.reshape(-1)
+    mean = result.dot(average)
+    result = np.subtract(result, mean)
+    variance = np.multiply(result, result).dot(average)
+    inverse_std = 1 / np.sqrt(variance + x.dtype.type(eps))
+    result *= inverse_std
+    result *= weight
+    result += bias
+    each = (*x.shape[:-1], 1)
+    return result.reshape(x.shape), mean.reshape(each), inverse_std.reshape(each)
+
+
 class Normalization:
     """Each kernel returns the result and the statistics its gradient needs."""
 
@@ -26,6 +42,8 @@ class Normalization:
         Source: Ba, Kiros and Hinton, "Layer Normalization", arXiv:1607.06450.
         """
         average = filled_vector(x.shape[-1], 1 / x.shape[-1], x.dtype)
+        if x.size == x.shape[-1]:  # one row, as when a model writes token by token
+            return _layer_norm_of_row(x, weight, bias, eps, average)
         mean = np.matmul(x, average)[..., None]
         result = np.subtract(x, mean)
         variance = np.matmul(np.multiply(result, result), average)[..., None]
