@@ -21,7 +21,7 @@ from tito.grading.sandbox import cgroups
 from tito.grading.sandbox.census import members
 from tito.grading.sandbox.errors import SandboxEndedError
 from tito.grading.sandbox.levels import Level
-from tito.grading.sandbox.zygote import Zygote
+from tito.grading.sandbox.zygote import Zygote, needed_by
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0
@@ -92,7 +92,7 @@ START = """
 import sys, time
 from pathlib import Path
 from tito.grading.sandbox.levels import Level
-from tito.grading.sandbox.zygote import Zygote
+from tito.grading.sandbox.zygote import Zygote, needed_by
 zygote = Zygote(Path(sys.argv[1]), Level(sys.argv[2]), agent="cell_agent")
 sandbox = zygote.spawn()
 sandbox.send(b"while True: pass", time.monotonic() + 9)
@@ -169,3 +169,13 @@ def test_it_knows_no_secret(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> 
             assert b"hush-7131" not in Path(f"/proc/{pid}/environ").read_bytes()
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 assert "gradebook" not in os.readlink(descriptor)
+
+
+def test_what_a_lesson_uses_is_there_before_its_submissions() -> None:
+    assert needed_by("import numpy") == ()
+    text = "from tinytorch import dashboards\nCompiledStep(gpt), Int8Linear(w), int8_matmul(a, b)"
+    assert needed_by(text) == (
+        "tinytorch.dashboards",
+        "tinytorch.models.compiled_step",
+        "tinytorch.kernels.compiled.int8_ready",
+    )
