@@ -175,7 +175,7 @@ def demo(
         str | None,
         typer.Argument(metavar="[LESSON]", help="Number or name; every lesson when left out."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds a cell may run.", min=1.0)] = 10.0,
+    timeout: Annotated[float, typer.Option(help="Seconds a cell may run.", min=1.0)] = 20.0,
     isolation: Annotated[
         Level | None, typer.Option(help="How submissions are kept in.", show_default=False)
     ] = None,
