@@ -21,6 +21,8 @@ from tito.lessons import notebook as nb
 from tito.lessons.given import given_tree
 
 _JOB_S = 120.0
+_MEASURING_S = 300.0  # of a notebook whose measuring cells run too, and may compile
+_MEASURING_CELL_S = 90.0
 _OVERTIME_S = 60.0  # for sandboxes that start and end
 
 
@@ -76,7 +78,7 @@ def _warm_up(given: Path, lesson: nb.Notebook, cell_s: float) -> None:
     _Warm.zygote = Zygote(given, level).__enter__()  # ends with this process
     _Warm.lesson = lesson
     plan_of(lesson).warm()
-    _Warm.settings = RunSettings(isolation=level, cell_s=cell_s, notebook_s=_JOB_S)
+    _Warm.settings = RunSettings(isolation=level, cell_s=cell_s)
 
 
 def _run(wanted: NotebookToRun) -> tuple[str, list[CellVerdict]]:
@@ -85,15 +87,16 @@ def _run(wanted: NotebookToRun) -> tuple[str, list[CellVerdict]]:
     def judge(tell: Callable[[int, int], None]) -> bytes:
         return json.dumps([asdict(each) for each in _verdicts(wanted)]).encode()
 
-    found = json.loads(in_a_child(judge, _JOB_S + _OVERTIME_S))
+    most_s = _MEASURING_S if wanted.measure_cells else _JOB_S
+    found = json.loads(in_a_child(judge, most_s + _OVERTIME_S))
     return wanted.name, [CellVerdict(**each) for each in found]
 
 
 def _verdicts(wanted: NotebookToRun) -> list[CellVerdict]:
     settings = RunSettings(
         isolation=_Warm.settings.isolation,
-        cell_s=_Warm.settings.cell_s,
-        notebook_s=_Warm.settings.notebook_s,
+        cell_s=_MEASURING_CELL_S if wanted.measure_cells else _Warm.settings.cell_s,
+        notebook_s=_MEASURING_S if wanted.measure_cells else _JOB_S,
         measure_cells=wanted.measure_cells,
         timed=wanted.timed,
     )
