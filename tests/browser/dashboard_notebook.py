@@ -30,7 +30,26 @@ dashboards.show(dashboards.scaling_curve(
     x_title="sequence length", y_title="milliseconds", log=True))
 rng = np.random.default_rng(0)
 drawn = {"normal": rng.normal(size=20_000), "uniform": rng.uniform(-2, 2, 20_000)}
-dashboards.show(dashboards.histogram(drawn, x_title="weight"))"""
+dashboards.show(dashboards.histogram(drawn, x_title="weight"))
+
+from types import SimpleNamespace
+frames = [SimpleNamespace(step=n, phase="decode" if n else "prefill", label=f"{n + 8} tokens",
+                          written=[n + 7] if n else range(8), read=range(max(0, n - 200), n + 8),
+                          capacity=300) for n in range(280)]
+dashboards.show(dashboards.cache_fill(frames))
+weights = rng.standard_t(3, size=20_000)
+dashboards.show(dashboards.quantization_histogram(weights, np.linspace(-6, 6, 15)))
+
+def noise(values, bits):
+    step = np.abs(values).max() / (2 ** (bits - 1) - 1)
+    error = values - step * np.rint(values / step)
+    return 10 * np.log10((values**2).mean() / (error**2).mean())
+
+names = [f"blocks.{n}.{part}" for n in range(4) for part in ("attention.qkv", "feed_forward.fc1")]
+bits = [8, 6, 4, 2]
+rows = [[noise(rng.standard_t(3, size=999), b) for b in bits] for _ in names]
+dashboards.show(dashboards.layer_sensitivity(
+    [SimpleNamespace(name=n, bits=bits, sqnr_db=r, metric=r) for n, r in zip(names, rows)]))"""
 
 _UNWIRED = """\
 for control in (dashboard._model, dashboard._batch, dashboard._length):

@@ -25,6 +25,8 @@
     return {
       title: plot._fullLayout.title.text,
       data: plot._fullData.map((trace) => ({ name: trace.name, x: Array.from(trace.x || trace.values || []) })),
+      drawn: JSON.stringify(plot._fullData.map((trace) => ["x", "y", "values", "text"].map(
+        (key) => Array.isArray(trace[key]) || ArrayBuffer.isView(trace[key]) ? Array.from(trace[key]) : trace[key]))),
       xRange: plot._fullLayout.xaxis && Array.from(plot._fullLayout.xaxis.range),
       live: plot.classList.contains("tinytorch-chart"),
       label: named && named.getAttribute("aria-label"),

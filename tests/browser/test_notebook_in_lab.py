@@ -22,7 +22,7 @@ def test_static_figures_are_drawn_without_network(
     notebook = write_static_notebook(tmp_path / "static.ipynb")
     run = run_notebook_in_lab(notebook, tmp_path, browser=browser, server=lab)
     assert run.problems() == []
-    assert len(run.charts) == 8
+    assert len(run.charts) == 11
 
 
 def test_a_cell_error_and_a_lost_figure_are_told(

@@ -19,7 +19,42 @@ const themed = (figure) => {
       layout[key] = { ...layout[key], gridcolor: quiet, zerolinecolor: quiet, linecolor: text };
     }
   }
+  const ground = css("--jp-layout-color1") || (isDark() ? "#111111" : "#ffffff");
+  const control = (given) => ({ ...given, font: { ...(given.font || {}), color: text } });
+  const ours = (parts) => parts.map((part) => ({ ...part, execute: false })); // see `playable`
+  layout.updatemenus = (layout.updatemenus || []).map((menu) =>
+    ({ ...control(menu), bgcolor: ground, buttons: ours(menu.buttons) }));
+  layout.sliders = (layout.sliders || []).map((slider) =>
+    ({ ...control(slider), bgcolor: quiet, steps: ours(slider.steps) }));
   return layout;
+};
+
+// Plays the frames for plotly, which leaves a rejected promise behind each time one animation interrupts
+// another, and whose button and slider answer to the mouse alone: Space plays and pauses, the arrows walk.
+const playable = (Plotly, plot) => {
+  let playing = false;
+  const animate = ({ args }) => {
+    playing = args[0] === null;
+    const mine = Plotly.animate(plot, ...args);
+    mine.then(() => { if (args[0] === null) playing = false; }, () => {});
+  };
+  plot.on("plotly_buttonclicked", ({ button }) => animate(button));
+  plot.on("plotly_sliderchange", ({ step, interaction }) => { if (interaction) animate(step); });
+  plot.addEventListener("keydown", (event) => {
+    const slider = plot._fullLayout?.sliders?.[0];
+    const walk = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!slider || (walk === undefined && event.key !== " ")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const [play, pause] = plot._fullLayout.updatemenus[0].buttons;
+    if (walk === undefined) animate(playing ? pause : play);
+    else animate(slider.steps[Math.max(0, Math.min(slider.steps.length - 1, slider.active + walk))]);
+  });
+};
+
+const describeSteps = (plot) => {
+  plot.setAttribute("aria-description", "Space plays and pauses, the arrow keys walk through the steps.");
+  plot.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the arrow keys
 };
 
 // ipywidgets gives its sliders no name and no spoken value, and nobody is told when the words change.
@@ -70,8 +105,12 @@ async function render({ model, el }) {
   let first = true;
   const draw = async () => {
     const figure = JSON.parse(model.get("figure_json"));
-    if (first) { plot.textContent = ""; first = false; }
-    await Plotly.react(plot, figure.data, themed(figure), model.get("config"));
+    if (first) plot.textContent = "";
+    const { data, frames = [] } = figure;
+    await Plotly.react(plot, { data, layout: themed(figure), config: model.get("config"), frames });
+    if (first) playable(Plotly, plot);
+    first = false;
+    if (frames.length) describeSteps(plot);
     watchControls();
   };
   let turn = Promise.resolve();

@@ -1,4 +1,4 @@
-"""A profile as a file: a page of its own, a table, pictures. Whole files or none."""
+"""What a dashboard shows as a file: a page of its own, a table, pictures. Whole files or none."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.io import to_html
 
+from tinytorch.dashboards.animation import still
 from tinytorch.dashboards.captions import summary_of, table_of, title_of
 from tinytorch.dashboards.layout import CONFIG
-from tinytorch.dashboards.results import ProfileResult
-from tinytorch.dashboards.settings import Setting
 from tinytorch.dashboards.static import html_table
 
 _STYLE = """
@@ -28,10 +27,6 @@ table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: 0.2rem 0.8rem; border-bottom: 1px solid #ddd; text-align: left; }
 caption { text-align: left; font-weight: bold; padding: 0.3rem 0; }
 """
-_COLUMNS = (
-    *("model", "batch_size", "sequence_length", "latency_ns"),
-    *("path", "name", "calls", "inclusive_ns", "exclusive_ns"),
-)
 
 
 def write_html(path: Path, title: str, words: str, figures: Sequence[go.Figure]) -> None:
@@ -43,6 +38,7 @@ def write_html(path: Path, title: str, words: str, figures: Sequence[go.Figure])
             full_html=False,
             include_plotlyjs=number == 0,  # one copy for the page, from the installed package
             include_mathjax=False,
+            auto_play=False,
             config={**CONFIG, "responsive": True},
         )
         table = table_of(figure)
@@ -58,16 +54,12 @@ def write_html(path: Path, title: str, words: str, figures: Sequence[go.Figure])
     _write_whole(path, page)
 
 
-def write_csv(path: Path, results: Mapping[Setting, ProfileResult]) -> None:
-    """Write every region of every measured setting as one row, times in nanoseconds."""
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, its column names first."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    for setting, result in results.items():
-        for region in result.regions:
-            place = "/".join(region.path)
-            times = (region.inclusive_ns, region.exclusive_ns)
-            writer.writerow((*setting, result.latency_ns, place, region.name, region.calls, *times))
+    writer.writerow(columns)
+    writer.writerows(rows)
     _write_whole(path, text.getvalue())
 
 
@@ -89,7 +81,9 @@ def write_pngs(folder: Path, figures: Sequence[go.Figure]) -> list[Path]:
         size = {"width": 900, "height": figure.layout.height, "scale": 2}
         # Called without plotly's wrapper, which lets kaleido fetch MathJax from the network.
         picture = kaleido.calc_fig_sync(
-            json.loads(figure.to_json()), opts={"format": "png", **size}, kopts={"mathjax": False}
+            json.loads(still(figure).to_json()),
+            opts={"format": "png", **size},
+            kopts={"mathjax": False},
         )
         path = folder / (re.sub(r"[^a-z0-9]+", "_", title_of(figure).lower()).strip("_") + ".png")
         path.write_bytes(picture)
