@@ -1016,24 +1016,24 @@ class WindowLayerCache:
             if size < 1:
                 raise ValueError(f"WindowKVCache: {name} is {size}; it must be 1 or more")
         self.window, self.sinks, self.length = window, sinks, 0
-        self._keys = np.empty((batch, n_head, sinks + window, head_dim), dtype)
-        self._values = np.empty_like(self._keys)
+        self._key_slots = np.empty((batch, n_head, sinks + window, head_dim), dtype)
+        self._value_slots = np.empty_like(self._key_slots)
         self._oldest = sinks  # the slot used next once all are taken
 
     @property
     def keys(self) -> np.ndarray:
         """What is kept, (B, H, S, D), a view; the newest is last, the others in any order."""
-        return self._keys[:, :, : self.length]
+        return self._key_slots[..., : self.length, :]
 
     @property
     def values(self) -> np.ndarray:
         """As `keys`."""
-        return self._values[:, :, : self.length]
+        return self._value_slots[..., : self.length, :]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the memory taken, the same from the first position on."""
-        return self._keys.nbytes + self._values.nbytes
+        return 2 * self._key_slots.nbytes
 
     def reserve(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Make room for `n` positions; the last `n` of the views returned are the caller's to write.
@@ -1050,7 +1050,7 @@ class WindowLayerCache:
                 "n must be 1, or fit into free slots; for a longer pass call update"
             )
         if self.length >= room and self.window > 1:
-            for array in (self._keys, self._values):
+            for array in (self._key_slots, self._value_slots):
                 array[:, :, self._oldest] = array[:, :, -1]
             self._oldest += 1
             if self._oldest == room - 1:
@@ -1063,8 +1063,8 @@ class WindowLayerCache:
 
         That is what was kept before and everything new, the new ones last and in order.
         """
-        shape = self._keys.shape
-        new = require_positions(keys, values, (shape[0], shape[1], shape[3]), self._keys.dtype)
+        shape = self._key_slots.shape
+        new = require_positions(keys, values, (shape[0], shape[1], shape[3]), self._key_slots.dtype)
 
         room = self.sinks + self.window
         if new == 1 or self.length + new <= room:
@@ -1076,7 +1076,7 @@ class WindowLayerCache:
             ring = np.arange(self.sinks, room - 1)
             order[self.sinks : room - 1] = np.roll(ring, self.sinks - self._oldest)
         joined = []
-        for stored, added in ((self._keys, keys), (self._values, values)):
+        for stored, added in ((self._key_slots, keys), (self._value_slots, values)):
             seen = np.concatenate([stored[:, :, order], added], axis=2)  # (B, H, kept + T, D)
             stored[:, :, : self.sinks] = seen[:, :, : self.sinks]
             stored[:, :, self.sinks :] = seen[:, :, -self.window :]
