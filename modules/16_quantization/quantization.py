@@ -3880,9 +3880,13 @@ left = sorted(name for name in folded.state_dict() if "running_mean" in name)
 assert left == ["0.running_mean", "4.2.running_mean", "6.running_mean"], (
     f"only a BatchNorm directly after a convolution goes away; left: {left}"
 )
-cnn, pictures = zoo.load("digits_cnn"), Tensor(digits().test_images[:50])
+shipped_cnn, pictures = zoo.load("digits_cnn"), Tensor(digits().test_images[:50])
 assert_close(
-    fold_batch_norm(cnn)(pictures).data, cnn(pictures).data, rtol=1e-3, atol=1e-3, what="digits_cnn"
+    fold_batch_norm(shipped_cnn)(pictures).data,
+    shipped_cnn(pictures).data,
+    rtol=1e-3,
+    atol=1e-3,
+    what="digits_cnn",
 )
 ### END HIDDEN TESTS
 
@@ -4120,22 +4124,24 @@ assert {"first.weight_scale", "second.weight_scale"} <= set(names), (
 )
 count = inside(calls_counted, mlp, Tensor(probe))[0]
 assert_int(count, 0, what="hooks left in the model that was given")
-gpt = GPT(GPTConfig(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=16), rng=rng).eval()
-gpt.token_embedding.weight.data *= np.arange(1, 21, dtype=np.float32)[:, None]
+tiny_gpt = GPT(
+    GPTConfig(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=16), rng=rng
+).eval()
+tiny_gpt.token_embedding.weight.data *= np.arange(1, 21, dtype=np.float32)[:, None]
 ids = rng.integers(0, 20, size=(2, 12))
-tiny = quantize_model(gpt, [ids], skip=["head"])
+tiny = quantize_model(tiny_gpt, [ids], skip=["head"])
 dtypes = {n: t.data.dtype.name for n, t in tiny.state_dict().items() if n.endswith(".weight")}
 assert dtypes == {n: "float32" if n == "head.weight" or "norm" in n else "int8" for n in dtypes}, (
     f"every Linear and Embedding but the skipped one keeps int8, LayerNorms float32: {dtypes}"
 )
-exact = gpt(ids).data
+exact = tiny_gpt(ids).data
 error = float(abs(tiny(ids).data - exact).max() / abs(exact).max())
 assert error < 0.1, f"a quantized GPT is off by {error:.1%} of its largest output"
 lone = quantize_model(nn.Linear(3, 2, rng=rng), dynamic=True)
 assert lone.state_dict()["weight"].dtype == np.int8, "a model may be a single layer"
 split = digits()
-cnn = fold_batch_norm(zoo.load("digits_cnn"))
-converted = quantize_model(cnn, [Tensor(split.train_images[:256])])
+folded_cnn = fold_batch_norm(zoo.load("digits_cnn"))
+converted = quantize_model(folded_cnn, [Tensor(split.train_images[:256])])
 scores = {
     "FP32": zoo.load("digits_cnn")(Tensor(split.test_images)).data,
     "INT8": converted(Tensor(split.test_images)).data,
