@@ -20,6 +20,7 @@ def check_graded_cells(cells: list[LessonCell]) -> Iterator[Problem]:
     """Check that every test cell can be run by the judge, and by itself."""
     yield from _check_bindings(cells)
     yield from _check_own_names(cells)
+    yield from _check_reused_names(cells)
     yield from _check_inside(cells)
     solved = set(_binders(cells, Role.SOLUTION))
     for cell, tree in _trees(cells, Role.TEST):
@@ -85,6 +86,23 @@ def _check_own_names(cells: list[LessonCell]) -> Iterator[Problem]:
             line = first[name].written.line
             fix = f"Define {name!r} in a locked cell (given_...), or here."
             yield _problem(cell, f"needs {name!r} from the test in line {line}.", fix)
+
+
+def _check_reused_names(cells: list[LessonCell]) -> Iterator[Problem]:
+    """No test rebinds what a later free cell still reads: in a kernel they share their names."""
+    free: dict[str, LessonCell] = {}
+    rebound: dict[str, LessonCell] = {}
+    for cell, tree in _trees(cells, Role.TEST, Role.FREE):
+        if cell.role is Role.TEST:
+            rebound |= {name: cell for name in bound(tree) & free.keys()}
+            continue
+        for name in sorted((loaded(tree) - bound(tree) - stored(tree)) & rebound.keys()):
+            fix = f"Give it another name: the cell in line {cell.written.line} needs the first one."
+            line = free[name].written.line
+            yield _problem(rebound.pop(name), f"rebinds {name!r} of the cell in line {line}.", fix)
+        for name in bound(tree):
+            rebound.pop(name, None)
+            free[name] = cell
 
 
 def _check_inside(cells: list[LessonCell]) -> Iterator[Problem]:

@@ -210,6 +210,13 @@ CASES = {
         (COUNTER, "counter = held = PairCounter(4)"),
         "binds 'held', as the locked cell in line",
     ),
+    "a test that rebinds what a later cell needs": (
+        ("# %% tags=[", "# %%\nshared = 2\n\n# %% tags=[",
+         COUNTER, f"shared = 1\n{COUNTER}",
+         '# %% [markdown] nbgrader={"grade_id": "question_why"',
+         '# %%\nprint(shared)\n\n# %% [markdown] nbgrader={"grade_id": "question_why"'),
+        "rebinds 'shared' of the cell in line",
+    ),
     "a test that needs another test's name": (
         (COUNTER, "counter = PairCounter(len(draws))"),
         "needs 'draws' from the test in line",
