@@ -1,7 +1,7 @@
 # The course in a handful of commands; `make` alone explains them. Needs Python >= 3.11 and make.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help install demo lab test check fmt bench book lock clean
+.PHONY: help install demo lab test contract check fmt bench book lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,9 @@ lab: $(INSTALLED) ## Open JupyterLab on the lessons (PORT=8888)
 
 test: $(INSTALLED) ## Run the tests (WORKERS=2, PYTEST_ARGS="-k conv")
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+contract: $(INSTALLED) ## Prove every lesson's grading: each planted mistake, each honest solution
+	$(ONE_THREAD) $(BIN)/tito contract
 
 check: $(INSTALLED) ## Check format, lint, types, generated files and that no answer leaked
 	$(BIN)/ruff format --check .

@@ -94,7 +94,7 @@ def _check_reused_names(cells: list[LessonCell]) -> Iterator[Problem]:
     rebound: dict[str, LessonCell] = {}
     for cell, tree in _trees(cells, Role.TEST, Role.FREE):
         if cell.role is Role.TEST:
-            rebound |= {name: cell for name in bound(tree) & free.keys()}
+            rebound |= dict.fromkeys(bound(tree) & free.keys(), cell)
             continue
         for name in sorted((loaded(tree) - bound(tree) - stored(tree)) & rebound.keys()):
             fix = f"Give it another name: the cell in line {cell.written.line} needs the first one."

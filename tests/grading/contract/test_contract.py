@@ -1,4 +1,7 @@
-"""Every lesson's grading keeps its contract; each lesson runs once for all tests here."""
+"""Every lesson's grading keeps its contract, with some of its mutants and variants.
+
+`make contract` runs all of them. Each lesson runs once for all tests here.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.grading.lessons.sample import MUTANTS, VARIANTS, spread
 from tito.course import Lesson, find_course
 from tito.grading.contract import BLANK, MUTANT, REFERENCE, VARIANT, LessonUnderContract, Outcome
 
@@ -25,7 +29,18 @@ def proved() -> Proved:
 
     def outcomes(lesson: Lesson, kind: str) -> list[Outcome]:
         if lesson not in known:
-            known[lesson] = list(LessonUnderContract(find_course(), lesson).run())
+            subject = LessonUnderContract(find_course(), lesson)
+            by_kind = {
+                kind: [case for case in subject.cases if case.kind == kind]
+                for kind in dict.fromkeys(case.kind for case in subject.cases)
+            }
+            most = {MUTANT: MUTANTS, VARIANT: VARIANTS}
+            subject.cases = [
+                case
+                for kind, cases in by_kind.items()
+                for case in spread(cases, most.get(kind, len(cases)))
+            ]
+            known[lesson] = list(subject.run())
         return [each for each in known[lesson] if each.case.kind == kind]
 
     return outcomes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.grading.lessons.kernel_runs import blank_source, changed_source, failures, job
+from tests.grading.lessons.sample import MUTANTS, VARIANTS, spread
 from tito.course import Lesson, find_course
 from tito.grading.mutants import Change, read_mutants, read_variants
 from tito.lessons import notebook as nb
@@ -19,12 +20,12 @@ LESSONS = find_course().present()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS, ids=[lesson.folder for lesson in LESSONS])
-def test_every_notebook_of_the_contract_loses_the_same_tests(lesson: Lesson) -> None:
+def test_notebooks_of_the_contract_lose_the_same_tests(lesson: Lesson) -> None:
     text = find_course().text(lesson)
     notebook = lesson_notebook(read_lesson(text, text.name))
     cells = notebook["cells"]
-    mutants = read_mutants(text.parent / "mutants.toml", notebook)
-    variants = read_variants(text.parent / "variants.toml", notebook)
+    mutants = spread(read_mutants(text.parent / "mutants.toml", notebook), MUTANTS)
+    variants = spread(read_variants(text.parent / "variants.toml", notebook), VARIANTS)
     changes: dict[str, Change | None] = {"reference": None}
     changes |= {f"mutant {each.name}": each for each in mutants}
     changes |= {f"variant {each.name}": each for each in variants}
