@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from tito.course import Course, Lesson
@@ -127,9 +128,22 @@ class LessonUnderContract:
         """
         return case.kind != MUTANT or bool(self._speed_tests & case.must_lose)
 
+    def _untouched(self, case: Case) -> frozenset[str]:
+        """The tests that stand above the changed cell: the change cannot reach them."""
+        if case.change is None:
+            return frozenset()
+        changed = case.change.cell
+        above = takewhile(lambda cell: nb.grade_id(cell) != changed, self.notebook["cells"])
+        return frozenset(str(nb.grade_id(cell)) for cell in above if nb.is_test(cell))
+
     def _notebook(self, case: Case) -> nb.Notebook:
-        """The notebook as this case has it."""
-        cells = [{**cell, "source": self._source(cell, case)} for cell in self.notebook["cells"]]
+        """The notebook as this case has it, without the tests that its change cannot reach."""
+        untouched = self._untouched(case)
+        cells = [
+            {**cell, "source": self._source(cell, case)}
+            for cell in self.notebook["cells"]
+            if nb.grade_id(cell) not in untouched
+        ]
         return nb.new_notebook(cells)
 
     def _source(self, cell: nb.Cell, case: Case) -> str:
@@ -145,7 +159,8 @@ class LessonUnderContract:
 
     def _outcome(self, case: Case, verdicts: list[CellVerdict]) -> Outcome:
         failed = {each.label: each.message for each in verdicts if each.status != PASSED}
-        earned = {each.label: each.points or 0.0 for each in verdicts if each.points is not None}
+        earned = {test: self._points[test] for test in self._untouched(case)}
+        earned |= {each.label: each.points or 0.0 for each in verdicts if each.points is not None}
         lost = frozenset(test for test, most in self._points.items() if earned.get(test, 0) < most)
         others = tuple(label for label in failed if label not in self._points)
         return Outcome(
