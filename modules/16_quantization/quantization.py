@@ -3112,7 +3112,9 @@ assert operands == [(np.dtype(np.int8), np.dtype(np.int8))] * 16, (
 )
 wide = tensor_on_grid(np.full((1, 40_000), 127), 1.0, -128)
 assert_close(
-    quantized_matmul(wide, tensor_on_grid(np.full((1, 40_000), 127), 1.0, -128)),
+    quantized_matmul(
+        wide, tensor_on_grid(np.full((1, 40_000), 127), 1.0, -128), kernel=watched_kernel
+    ),
     np.array([[40_000 * 255**2]], np.float32),
     rtol=0,
     atol=0,
