@@ -56,7 +56,7 @@ fmt: $(INSTALLED) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv-bench/.installed ## Measure against PyTorch, side by side (its own .venv-bench)
+bench: .venv-bench/.installed ## Measure against PyTorch and ONNX Runtime (its own .venv-bench)
 	$(ONE_THREAD) .venv-bench/bin/python -m benchmarks
 
 .venv-bench/.installed: benchmarks/requirements.lock benchmarks/torch.txt .ci/find-python

@@ -54,7 +54,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--only", default="", help="run the cases whose file and function hold these words"
     )
     parser.add_argument("--pairs", type=int, default=31, help="pairs of batches a case")
-    parser.add_argument("--record", default="torch_eager", help="name of the results file")
+    parser.add_argument("--record", default="peers", help="name of the results file")
     return parser.parse_args(words)
 
 
