@@ -4761,7 +4761,7 @@ dashboards.show(
 # there. They do the same arithmetic and write into the same cache; you pass them as `step=` to your own `generate_cached`.
 #
 # - `FusedStep`: NumPy alone, with fewer and larger calls and no new memory;
-# - `CompiledStep`: one compiled function for the whole token, made by [numba](https://numba.pydata.org).
+# - `CompiledStep`: each block of the model is one compiled function, made by [numba](https://numba.pydata.org).
 #
 # Compiling has a price of its own, paid once on a machine, when it is imported. It is measured too.
 
