@@ -4806,9 +4806,8 @@ print(
     f"SQNR {sqnr_db(exact_output.reshape(fast_output.shape), fast_output):.2f} dB on the real layer"
 )
 
+
 # %% tags=["measure"]
-
-
 def race(rows: int, size: int = 1024, rounds: int = 9) -> Comparison:
     """One product (rows, size) @ (size, size) in every way, in interleaved rounds."""
     draw = np.random.default_rng(rows)

@@ -3,13 +3,13 @@
 import shutil
 from pathlib import Path
 
-from tito.course import Course, Layout, find_lesson
+from tito.course import LESSONS, Course, Layout, find_lesson
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON_TEXT = (Path(__file__).parent / "lessons" / "fixture_lesson.percent").read_text("utf-8")
 LESSON = find_lesson(14)
 
-_GENERATED = ("__pycache__", *(f"{name}.py" for name in ("profiling", "memoization")))
+_GENERATED = ("__pycache__", *(f"{lesson.name}.py" for lesson in LESSONS))
 
 
 def checkout(root: Path, text: str = LESSON_TEXT) -> Course:

@@ -33,7 +33,7 @@ class NotebookToRun:
     name: str
     notebook: nb.Notebook
     measure_cells: bool
-    timed: bool
+    timed: bool = True
 
 
 class _Warm:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 Each = TypeVar("Each")
 
-MUTANTS = 16
+MUTANTS = 12
 VARIANTS = 4
 
 
