@@ -6891,9 +6891,8 @@ int8_step = CompiledInt8Step(docs_gpt)
 int8_step(docs_gpt, prompt_of_docs[:1], KVCache.for_model(docs_gpt, 1, 1))  # compiles: some seconds
 print(f"processor with int8 dot products (VNNI): {vnni_available()}")
 
+
 # %% tags=["measure"]
-
-
 def write_on(step: Any) -> np.ndarray:
     """128 greedy tokens after a prompt of 64."""
     cache = KVCache.for_model(docs_gpt, 1, 256)
@@ -6934,9 +6933,8 @@ print(f"{np.mean(in_float[64:] == in_numpy[64:]):.0%} of the float32 step's toke
 # Equal tokens on one text prove little, and a different token is no proof of harm: once one differs, all later ones may. The
 # loss decides. Here the int8 step reads held-out text token by token, against float32 on the same windows.
 
+
 # %% tags=["measure"]
-
-
 def losses_token_by_token(step: Any, windows: int = 8) -> np.ndarray:
     """Mean loss of each window when a decode step reads it, one token at a time (W,)."""
     ids, following = heldout_ids[:windows], heldout_next[:windows]
