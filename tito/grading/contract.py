@@ -24,7 +24,7 @@ from tito.lessons.rules import read_lesson
 
 BLANK, REFERENCE, MUTANT, VARIANT = "blank", "reference", "mutant", "variant"
 ATTACK = "attack"
-_CELL_S = 20.0
+_CELL_S = 40.0  # a speed test beside other work takes its time
 
 
 @dataclass(frozen=True)
